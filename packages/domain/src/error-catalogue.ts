@@ -1,0 +1,212 @@
+// Over 400 lines when complete by design: it is one table, and docs/errors.md is rendered from it.
+
+/**
+ * How a caller may react.
+ *
+ * - `invalid`: the request is wrong; sending it again changes nothing
+ * - `not_found`: the object does not exist, or not for this project
+ * - `conflict`: right in itself, refused in the present state; may be right later
+ * - `refused`: forbidden, or refused to protect data
+ * - `retryable`: outside trouble that may pass; the engine tries again by itself
+ * - `permanent`: outside trouble that needs a person
+ * - `corrupt`: data was found wrong; nothing goes on without a decision
+ * - `canceled`: somebody asked for it
+ */
+export type ErrorKind =
+  | 'invalid'
+  | 'not_found'
+  | 'conflict'
+  | 'refused'
+  | 'retryable'
+  | 'permanent'
+  | 'corrupt'
+  | 'canceled';
+
+export interface ErrorEntry {
+  readonly kind: ErrorKind;
+  /** HTTP status of an answer that carries it. */
+  readonly status: number;
+  /** What happened and why; `{object}` and detail names in braces are filled in. One sentence, ends with a full stop. */
+  readonly message: string;
+  /** What the operator does next. One sentence. */
+  readonly remedy: string;
+}
+
+const entry = (kind: ErrorKind, status: number, message: string, remedy: string): ErrorEntry => ({
+  kind,
+  status,
+  message,
+  remedy,
+});
+
+/**
+ * Every error an operator can meet. A code is never renamed or given another meaning once released.
+ * Add new ones in the group of their noun; `docs/errors.md` is generated from here (`npm run generate`).
+ */
+export const errorCatalogue = {
+  // requests
+  INVALID_INPUT: entry('invalid', 400, 'Invalid input received: {reason}', 'Correct the request and send it again.'),
+  NOT_FOUND: entry('not_found', 404, '{object} not found.', 'List the objects and check the id or name.'),
+  CONFLICT: entry('conflict', 409, '{object}: {reason}', 'Wait for the other operation or change the request.'),
+  UNAUTHORIZED: entry(
+    'refused',
+    401,
+    'The request you have made requires authentication.',
+    'Get a token with POST /identity/v3/auth/tokens, or check OS_USERNAME and OS_PASSWORD.',
+  ),
+  FORBIDDEN: entry('refused', 403, '{object}: {reason}', 'Ask an administrator for the role that allows it.'),
+  UNKNOWN_PROVIDER: entry(
+    'invalid',
+    400,
+    'Provider {object} is not known here.',
+    'Run "godwit provider list" to see the providers of this installation.',
+  ),
+  UNSUPPORTED: entry('invalid', 400, '{object} does not support {what}.', 'Choose another endpoint or option.'),
+  NO_WORKER: entry(
+    'retryable',
+    503,
+    'No running worker can serve {object}.',
+    'Start a worker ("godwit server worker") in a region that reaches it; see "godwit service list".',
+  ),
+  INTERNAL: entry(
+    'permanent',
+    500,
+    'Unexpected failure in {object}: {reason}',
+    'This is a defect of Godwit: keep the log lines with this id and report it.',
+  ),
+  CANCELED: entry('canceled', 409, '{object} was canceled.', 'Start it again when wanted; finished bytes are kept.'),
+
+  // connections to platforms
+  CONNECTION_FAILED: entry(
+    'retryable',
+    503,
+    'Cannot connect to {object}: {reason}',
+    'Check that the host is up, the address is right and the port is open from the worker.',
+  ),
+  AUTHENTICATION_FAILED: entry(
+    'permanent',
+    400,
+    '{object} refused the credentials: {reason}',
+    'Correct the connection with "godwit endpoint update".',
+  ),
+  PLATFORM_ERROR: entry('permanent', 502, '{object} reported: {reason}', 'See the reason, mend it there, run again.'),
+
+  // disks and data
+  DISK_SHRANK: entry(
+    'permanent',
+    409,
+    '{object} shrank from {was} to {is} bytes since the last execution.',
+    'Delete the replica disks ("godwit transfer disks delete") and execute again for a full copy.',
+  ),
+  DISK_GREW: entry(
+    'permanent',
+    409,
+    '{object} grew from {was} to {is} bytes and the target cannot follow.',
+    'Delete the replica disks ("godwit transfer disks delete") and execute again for a full copy.',
+  ),
+  TARGET_TOO_SMALL: entry(
+    'permanent',
+    409,
+    '{object} needs {needed} bytes, its target has {available}.',
+    'Choose a larger target or let Godwit create it.',
+  ),
+  TARGET_FULL: entry(
+    'permanent',
+    507,
+    'No space left at the target of {object}.',
+    'Free space there and execute again: the copy goes on where it stopped.',
+  ),
+  SNAPSHOT_LOST: entry(
+    'retryable',
+    409,
+    'The snapshot of {object} vanished during the copy.',
+    'Nothing to do: a new snapshot is taken and only what differs is sent. If it returns, find who removes snapshots.',
+  ),
+  DISK_CORRUPT: entry(
+    'corrupt',
+    422,
+    '{object} cannot be read as {format}: {reason}',
+    'Check the file with "qemu-img check" and export it again.',
+  ),
+  DISK_READ_FAILED: entry('retryable', 502, 'Reading {object} at byte {offset} failed: {reason}', 'Check the source.'),
+  DISK_WRITE_FAILED: entry(
+    'retryable',
+    502,
+    'Writing {object} at byte {offset} failed: {reason}',
+    'Check the target storage; the copy goes on where it stopped.',
+  ),
+  VERIFY_MISMATCH: entry(
+    'corrupt',
+    422,
+    '{object} differs from its source in {count} block(s), the first at byte {offset}.',
+    'Do not use this disk; execute again: the differing blocks are sent anew. Then look for what writes to the target.',
+  ),
+  TRACKER_LIED: entry(
+    'corrupt',
+    422,
+    'The change tracker of {object} missed a change at byte {offset}.',
+    'Nothing to do: the disk was compared in full and healed. Tell the platform vendor.',
+  ),
+  NBD_PROTOCOL: entry(
+    'permanent',
+    502,
+    '{object} broke the NBD protocol: {reason}',
+    'Check that the address leads to an NBD server and that no proxy alters the stream.',
+  ),
+  FENCED: entry(
+    'conflict',
+    409,
+    '{object} is owned by a newer attempt ({owner}); this one ({attempt}) stops.',
+    'Nothing to do: another worker took the work over.',
+  ),
+
+  // receipts
+  RECEIPT_INVALID: entry(
+    'corrupt',
+    422,
+    'Receipt {object} does not hold: {reason}',
+    'Fetch it again; if it still fails, the receipt or its key was altered.',
+  ),
+
+  // the installation
+  TOOL_MISSING: entry('permanent', 500, '{object} needs the program {tool}, which is not installed.', '{install}'),
+  DATABASE_UNAVAILABLE: entry(
+    'retryable',
+    503,
+    'The database does not answer: {reason}',
+    'Check DATABASE_URL, or the log of the embedded Postgres under GODWIT_HOME/postgres.',
+  ),
+  DATABASE_VERSION: entry(
+    'permanent',
+    500,
+    'The cluster in {object} is of Postgres {found}, this Godwit brings {needed}.',
+    'Export it with the Godwit that made it ("godwit db backup"), then restore into a new GODWIT_HOME.',
+  ),
+  DATABASE_PORT: entry(
+    'permanent',
+    500,
+    'Port {port} for the embedded Postgres is in use by another program.',
+    'Stop that program or set GODWIT_PG_PORT.',
+  ),
+  DATABASE_DISK_FULL: entry(
+    'permanent',
+    507,
+    'The disk that holds {object} is full; Postgres cannot run.',
+    'Free space there and start again: nothing committed is lost.',
+  ),
+  DATABASE_START: entry(
+    'permanent',
+    500,
+    'The embedded Postgres in {object} did not start: {reason}',
+    'See its log there, or set DATABASE_URL to a Postgres 15 or newer.',
+  ),
+  SECRET_KEY_MISSING: entry(
+    'permanent',
+    500,
+    'The key {object} that encrypted this secret is not in the key file.',
+    'Restore GODWIT_HOME/keys from the backup.',
+  ),
+} as const satisfies Record<string, ErrorEntry>;
+
+/** A key of the catalogue. */
+export type ErrorCode = keyof typeof errorCatalogue;
