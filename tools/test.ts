@@ -1,0 +1,69 @@
+// `npm test` and `npm run test:testbed`: installs what the suites need, runs them, ends with `N passed, N failed`.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { diskPackages, ensurePackages, hypervisorPackages, testPackages } from './debian-packages.ts';
+
+const help = `Usage: npm test [-- PATTERN...]           all suites that need no booting guest
+       npm run test:testbed [-- PATTERN...]  whole systems: real hosts, booting guests
+
+PATTERN keeps the test files whose path contains it.
+Examples:
+  npm test
+  npm test -- packages/disk
+`;
+
+const args = process.argv.slice(2);
+if (args.includes('--help')) {
+  console.log(help);
+  process.exit(0);
+}
+const testbed = args.includes('--testbed');
+const patterns = args.filter((arg) => !arg.startsWith('--'));
+const lacking = ensurePackages([diskPackages, testPackages, hypervisorPackages]);
+if (lacking.includes(diskPackages) || lacking.includes(testPackages)) process.exit(1);
+
+const root = process.getuid?.() === 0;
+const projects = testbed ? ['testbed'] : ['unit'];
+if (!testbed && root && !lacking.includes(hypervisorPackages)) projects.push('libvirt');
+else if (!testbed)
+  console.error('The libvirt suite is left out: it needs root and libvirt (npm test says which packages above).');
+
+const folder = mkdtempSync(path.join(tmpdir(), 'godwit-test-'));
+const report = path.join(folder, 'report.json');
+const vitest = path.join(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
+const run = spawnSync(
+  process.execPath,
+  [
+    vitest,
+    'run',
+    ...projects.flatMap((project) => ['--project', project]),
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...patterns,
+  ],
+  { stdio: ['ignore', 'inherit', 'inherit'], cwd: path.join(import.meta.dirname, '..') },
+);
+
+let passed = 0;
+let failed = 0;
+try {
+  const result = JSON.parse(readFileSync(report, 'utf8')) as {
+    numPassedTests: number;
+    numFailedTests: number;
+    numFailedTestSuites: number;
+  };
+  passed = result.numPassedTests;
+  // A file that dies before its first test has failed suites and no failed test.
+  failed = Math.max(result.numFailedTests, result.numFailedTestSuites > 0 ? 1 : 0);
+} catch (error) {
+  console.error(`The test runner left no report: ${String(error)}`);
+  failed = 1;
+}
+rmSync(folder, { recursive: true, force: true });
+if (run.status !== 0 && failed === 0) failed = 1;
+if (passed === 0) failed = Math.max(failed, 1);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);

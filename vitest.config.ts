@@ -1,0 +1,53 @@
+import { defineConfig } from 'vitest/config';
+
+const shared = {
+  pool: 'forks' as const,
+  // Real servers, real disks: slow machines are ordinary. Nothing asserts on time; this only ends what hangs.
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  teardownTimeout: 20_000,
+};
+
+/** `unit`: needs only programs; `libvirt`: needs root and libvirt; `testbed`: whole systems with booting guests. */
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'unit',
+          include: [
+            'packages/**/test/**/*.test.ts',
+            'testbed/**/*.test.ts',
+            'perf/test/**/*.test.ts',
+            'tools/test/**/*.test.ts',
+          ],
+          exclude: ['**/node_modules/**', '**/*.libvirt.test.ts'],
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'libvirt',
+          include: ['packages/**/test/**/*.libvirt.test.ts', 'testbed/**/*.libvirt.test.ts'],
+          exclude: ['**/node_modules/**'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'testbed',
+          include: ['testbed/**/*.testbed.ts'],
+          exclude: ['**/node_modules/**'],
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
