@@ -1,1 +1,2 @@
-export {};
+export * from './engine-client.ts';
+export * from './provider-call.ts';
