@@ -1,0 +1,174 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { changeDisks, makeDisks, sixDisks } from './disks.ts';
+import { Installation, type Role } from './installation.ts';
+import { between, seeded } from './random.ts';
+
+/** What one root run is asked to do. */
+export interface RootRequest {
+  seed: number;
+  /** Kills spread over all executions, at seeded random moments. */
+  kills: number;
+  /** Executions after the first each see the source changed. Default 3. */
+  executions?: number;
+  /** Size of the disks, 1 = 1.3 GiB virtual, about 200 MiB of data. Default 1. */
+  scale?: number;
+  /** Bytes per second and transfer, so that a kill meets a running copy. Default 24 MiB/s. */
+  rateLimit?: number;
+  say?: (line: string) => void;
+}
+
+/** What was found. The caller asserts. */
+export interface RootReport {
+  kills: Record<Role, number>;
+  /** Disks that the independent tool found different: name and what it said. Empty when all is well. */
+  different: string[];
+  disksCompared: number;
+  /** Per disk and execution more was sent again than one window per kill. */
+  resentTooMuch: string[];
+  bytesResent: number;
+  bytesSent: number;
+  /** Ledger rows still alive although no longer needed. */
+  leftovers: string[];
+  executions: { number: number; status: string; seconds: number }[];
+  receipts: number;
+}
+
+const WINDOW = 64 * 1_048_576;
+
+/**
+ * The root test: six disks of one instance, several executions, processes killed at random, and at the end a comparison of
+ * whole disks by a program that is not ours.
+ */
+export async function rootRun(request: RootRequest): Promise<RootReport> {
+  const { seed, kills, executions = 3, scale = 1, rateLimit = 24 * 1_048_576, say = () => undefined } = request;
+  const random = seeded(seed);
+  const folder = mkdtempSync(path.join(tmpdir(), 'gw-root-'));
+  const source = path.join(folder, 'source');
+  const target = path.join(folder, 'target');
+  const vm = path.join(source, 'web01');
+  mkdirSync(vm, { recursive: true });
+  mkdirSync(target);
+  const disks = sixDisks(scale);
+  makeDisks(vm, disks, random);
+  const godwit = await Installation.start();
+  const report: RootReport = {
+    kills: { worker: 0, api: 0, postgres: 0 },
+    different: [],
+    disksCompared: 0,
+    resentTooMuch: [],
+    bytesResent: 0,
+    bytesSent: 0,
+    leftovers: [],
+    executions: [],
+    receipts: 0,
+  };
+  try {
+    const endpoint = async (name: string, where: string): Promise<string> => {
+      const body = { endpoint: { name, type: 'image', description: '', connection_info: { path: where } } };
+      return (await godwit.get<{ id: string }>('POST', '/endpoints', 'endpoint', body)).id;
+    };
+    const transfer = await godwit.get<{ id: string }>('POST', '/transfers', 'transfer', {
+      transfer: {
+        scenario: 'replica',
+        origin_endpoint_id: await endpoint('old', source),
+        destination_endpoint_id: await endpoint('new', target),
+        instances: ['web01'],
+        source_environment: {},
+        destination_environment: {},
+        network_map: {},
+        options: { rate_limit: rateLimit },
+      },
+    });
+    let killed = 0;
+    // A kill that found nothing to hit in a short run is made up for in one more.
+    for (let number = 1; number <= executions || killed < kills; number += 1) {
+      if (number > 1) changeDisks(vm, disks, random);
+      const begun = Date.now();
+      const execution = await godwit.get<{ id: string }>('POST', `/transfers/${transfer.id}/executions`, 'execution', {
+        execution: { shutdown_instances: number >= executions, auto_deploy: false },
+      });
+      const route = `/transfers/${transfer.id}/executions/${execution.id}`;
+      const due = Math.min(kills, Math.ceil((kills * number) / executions));
+      let status = 'RUNNING';
+      let nextKill = Date.now() + between(random, 200, 2500);
+      for (const end = Date.now() + 900_000; Date.now() < end; await sleep(100)) {
+        if (killed < due && Date.now() >= nextKill) {
+          const role = (['worker', 'worker', 'api', 'postgres'] as const)[between(random, 0, 4)] ?? 'worker';
+          if (godwit.kill(role)) {
+            killed += 1;
+            report.kills[role] += 1;
+            say(`execution ${number}: kill ${killed} of ${kills}: ${role}`);
+          }
+          nextKill = Date.now() + between(random, 200, 2500);
+        }
+        const now = await godwit.get<{ status: string }>('GET', route, 'execution');
+        status = now.status;
+        if (!['RUNNING', 'UNEXECUTED', 'PENDING', 'CANCELLING'].includes(status)) break;
+      }
+      report.executions.push({ number, status, seconds: (Date.now() - begun) / 1000 });
+      say(`execution ${number}: ${status}`);
+      if (status !== 'COMPLETED') throw new Error(`execution ${number} ended ${status}\n${godwit.log.slice(-8000)}`);
+    }
+    const deployment = await godwit.get<{ id: string }>('POST', '/deployments', 'deployment', {
+      deployment: { transfer_id: transfer.id, clone_disks: false, skip_os_morphing: true },
+    });
+    await godwit.until(
+      'deployed',
+      async () => {
+        const now = await godwit.get<{ last_execution_status: string }>(
+          'GET',
+          `/deployments/${deployment.id}`,
+          'deployment',
+        );
+        if (now.last_execution_status === 'ERROR') throw new Error('deployment ended ERROR');
+        return now.last_execution_status === 'COMPLETED';
+      },
+      120_000,
+    );
+
+    const receipts = await godwit.get<{ document: { counters: Record<string, number> }; disk_id: string }[]>(
+      'GET',
+      `/receipts?transfer_id=${transfer.id}`,
+      'receipts',
+    );
+    report.receipts = receipts.length;
+    for (const receipt of receipts) {
+      const resent = receipt.document.counters.bytes_resent ?? 0;
+      report.bytesResent += resent;
+      report.bytesSent += receipt.document.counters.bytes_sent ?? 0;
+      if (resent > WINDOW * kills) report.resentTooMuch.push(`${receipt.disk_id}: ${resent}`);
+    }
+    const found = findFiles(target);
+    for (const disk of disks) {
+      const copy = found.find((file) => path.basename(file).startsWith(disk.name));
+      report.disksCompared += 1;
+      if (copy === undefined) {
+        report.different.push(`${disk.name}: no file at the target`);
+        continue;
+      }
+      const cmp = spawnSync('cmp', [path.join(vm, `${disk.name}.raw`), copy], { encoding: 'utf8' });
+      if (cmp.status !== 0) report.different.push(`${disk.name}: ${cmp.stdout}${cmp.stderr}`);
+    }
+    const alive = async (): Promise<string[]> => {
+      const rows = await godwit.get<{ kind: string; name: string; keep: string }[]>('GET', '/ledger', 'ledger');
+      return rows.filter((row) => row.keep === 'execution').map((row) => `${row.kind} ${row.name}`);
+    };
+    // The reaper works behind the run: what it needs is a moment, not luck.
+    await godwit.until('reaped', async () => (await alive()).length === 0, 60_000).catch(() => undefined);
+    report.leftovers = await alive();
+    return report;
+  } finally {
+    await godwit.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function findFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name));
+}
