@@ -1,0 +1,213 @@
+import type { TaskStatus, TaskType } from './statuses.ts';
+import { hasBegun, isFinalTask } from './task-status.ts';
+
+/** A task as it is planned. `key` names it within the plan: `INSTANCE/TYPE`. */
+export interface PlannedTask {
+  key: string;
+  /** Place in the execution, 1 and up. */
+  index: number;
+  instance: string;
+  type: TaskType;
+  /** Keys of tasks of the same instance. */
+  dependsOn: string[];
+  /** Cleanup: runs whatever became of the tasks it depends on, when one of them has begun. */
+  onError: boolean;
+  /** `EXECUTE_ON_ERROR_ONLY`: stays hidden unless its instance fails or is canceled. */
+  status: 'SCHEDULED' | 'EXECUTE_ON_ERROR_ONLY';
+}
+
+interface Node {
+  type: TaskType;
+  dependsOn?: TaskType[];
+  onError?: boolean;
+  onErrorOnly?: boolean;
+}
+
+/**
+ * One run of a transfer. Instances are planned side by side and never wait for each other.
+ *
+ * @param instances names or ids, as the transfer has them
+ * @param shutdown stop each instance before its disks are frozen
+ */
+export function planTransferExecution(instances: readonly string[], shutdown: boolean): PlannedTask[] {
+  const nodes: Node[] = [
+    { type: 'VALIDATE_TRANSFER_SOURCE_INPUTS' },
+    { type: 'GET_INSTANCE_INFO' },
+    { type: 'VALIDATE_TRANSFER_DESTINATION_INPUTS', dependsOn: ['GET_INSTANCE_INFO'] },
+    {
+      type: 'DEPLOY_TRANSFER_DISKS',
+      dependsOn: ['VALIDATE_TRANSFER_SOURCE_INPUTS', 'VALIDATE_TRANSFER_DESTINATION_INPUTS'],
+    },
+  ];
+  if (shutdown) nodes.push({ type: 'SHUTDOWN_INSTANCE', dependsOn: ['DEPLOY_TRANSFER_DISKS'] });
+  nodes.push(
+    { type: 'REPLICATE_DISKS', dependsOn: [shutdown ? 'SHUTDOWN_INSTANCE' : 'DEPLOY_TRANSFER_DISKS'] },
+    { type: 'DELETE_TRANSFER_SOURCE_RESOURCES', dependsOn: ['REPLICATE_DISKS'], onError: true },
+    { type: 'DELETE_TRANSFER_TARGET_RESOURCES', dependsOn: ['REPLICATE_DISKS'], onError: true },
+  );
+  return plan(instances, nodes);
+}
+
+/** Booting transferred disks. With `clone` the replica disks stay as they are, so there is nothing to restore. */
+export function planDeployment(instances: readonly string[], clone: boolean): PlannedTask[] {
+  const nodes: Node[] = [
+    { type: 'VALIDATE_DEPLOYMENT_INPUTS' },
+    { type: 'CREATE_TRANSFER_DISK_SNAPSHOTS', dependsOn: ['VALIDATE_DEPLOYMENT_INPUTS'] },
+    { type: 'DEPLOY_INSTANCE_RESOURCES', dependsOn: ['CREATE_TRANSFER_DISK_SNAPSHOTS'] },
+    { type: 'FINALIZE_INSTANCE_DEPLOYMENT', dependsOn: ['DEPLOY_INSTANCE_RESOURCES'] },
+    {
+      type: 'CLEANUP_FAILED_INSTANCE_DEPLOYMENT',
+      dependsOn: ['DEPLOY_INSTANCE_RESOURCES', 'FINALIZE_INSTANCE_DEPLOYMENT'],
+      onErrorOnly: true,
+    },
+  ];
+  if (clone) {
+    nodes.push({
+      type: 'DELETE_TRANSFER_TARGET_DISK_SNAPSHOTS',
+      dependsOn: [
+        'CREATE_TRANSFER_DISK_SNAPSHOTS',
+        'FINALIZE_INSTANCE_DEPLOYMENT',
+        'CLEANUP_FAILED_INSTANCE_DEPLOYMENT',
+      ],
+      onError: true,
+    });
+  } else {
+    nodes.push(
+      { type: 'DELETE_TRANSFER_TARGET_DISK_SNAPSHOTS', dependsOn: ['FINALIZE_INSTANCE_DEPLOYMENT'] },
+      {
+        type: 'RESTORE_TRANSFER_DISK_SNAPSHOTS',
+        dependsOn: ['CREATE_TRANSFER_DISK_SNAPSHOTS', 'CLEANUP_FAILED_INSTANCE_DEPLOYMENT'],
+        onErrorOnly: true,
+      },
+    );
+  }
+  return plan(instances, nodes);
+}
+
+/** Removal of the replica disks of a transfer. */
+export function planDisksDelete(instances: readonly string[]): PlannedTask[] {
+  return plan(instances, [
+    { type: 'DELETE_TRANSFER_SOURCE_DISK_SNAPSHOTS' },
+    { type: 'DELETE_TRANSFER_DISKS', dependsOn: ['DELETE_TRANSFER_SOURCE_DISK_SNAPSHOTS'] },
+  ]);
+}
+
+function plan(instances: readonly string[], nodes: readonly Node[]): PlannedTask[] {
+  const key = (instance: string, type: TaskType): string => `${instance}/${type}`;
+  return instances.flatMap((instance, nth) =>
+    nodes.map(
+      (node, place): PlannedTask => ({
+        key: key(instance, node.type),
+        index: nth * nodes.length + place + 1,
+        instance,
+        type: node.type,
+        dependsOn: (node.dependsOn ?? []).map((type) => key(instance, type)),
+        onError: node.onError === true || node.onErrorOnly === true,
+        status: node.onErrorOnly === true ? 'EXECUTE_ON_ERROR_ONLY' : 'SCHEDULED',
+      }),
+    ),
+  );
+}
+
+/** What the start rule looks at. */
+export interface TaskState {
+  id: string;
+  instance: string;
+  status: TaskStatus;
+  dependsOn: readonly string[];
+  onError: boolean;
+}
+
+/** What happens next: tasks to start, and tasks whose status changes without work. */
+export interface Advance {
+  start: string[];
+  change: { id: string; from: TaskStatus; to: TaskStatus }[];
+}
+
+/**
+ * The start rule. Looks at each instance alone, so that the failure of one never reaches another.
+ *
+ * A task starts when all it depends on has ended and, for an ordinary task, completed; for a cleanup task, when at least
+ * one of them has begun and so may have left something. Otherwise it becomes UNSCHEDULED. Hidden tasks join in when their
+ * instance failed or a cancel was asked for. With `canceling` no ordinary task starts. Tasks that can neither start nor
+ * wait for anything are STRANDED_AFTER_DEADLOCK: a defect of the plan, made visible instead of hanging.
+ */
+export function advance(tasks: readonly TaskState[], canceling: boolean): Advance {
+  const status = new Map(tasks.map((task) => [task.id, task.status]));
+  const before = new Map(status);
+  const start = new Set<string>();
+  const of = (id: string): TaskStatus => status.get(id) ?? 'UNSCHEDULED';
+  for (const mine of Map.groupBy(tasks, (task) => task.instance).values()) {
+    const failed =
+      canceling || mine.some((task) => !task.onError && isFinalTask(task.status) && !succeeded(task.status));
+    if (failed) {
+      for (const task of mine) if (of(task.id) === 'EXECUTE_ON_ERROR_ONLY') status.set(task.id, 'SCHEDULED');
+    }
+    for (let moved = true; moved; ) {
+      moved = false;
+      for (const task of mine) {
+        if (of(task.id) !== 'SCHEDULED' || start.has(task.id)) continue;
+        const next = rule(task, task.dependsOn.map(of), canceling);
+        if (next === 'wait') continue;
+        moved = true;
+        if (next === 'start') start.add(task.id);
+        else status.set(task.id, 'UNSCHEDULED');
+      }
+    }
+    const active = mine.some((task) => {
+      const now = of(task.id);
+      return start.has(task.id) || !(isFinalTask(now) || now === 'SCHEDULED' || now === 'EXECUTE_ON_ERROR_ONLY');
+    });
+    if (!active) {
+      for (const task of mine) if (of(task.id) === 'SCHEDULED') status.set(task.id, 'STRANDED_AFTER_DEADLOCK');
+    }
+  }
+  const change = tasks.flatMap((task) => {
+    const from = before.get(task.id) ?? task.status;
+    const to = of(task.id);
+    return from === to ? [] : [{ id: task.id, from, to }];
+  });
+  return { start: [...start], change };
+}
+
+function rule(task: TaskState, parents: readonly TaskStatus[], canceling: boolean): 'start' | 'skip' | 'wait' {
+  const ended = parents.every((parent) => isFinalTask(parent) || parent === 'EXECUTE_ON_ERROR_ONLY');
+  if (!task.onError) {
+    if (canceling) return 'skip';
+    if (!ended) return 'wait';
+    return parents.every(succeeded) ? 'start' : 'skip';
+  }
+  if (!ended) return 'wait';
+  return parents.some(hasBegun) ? 'start' : 'skip';
+}
+
+function succeeded(status: TaskStatus): boolean {
+  return status === 'COMPLETED';
+}
+
+/**
+ * What a cooperative cancel does to the tasks at once: work under way is asked to stop, cleanup under way goes on, what
+ * was handed out and not begun is taken back. The start rule does the rest.
+ */
+export function cancelTasks(tasks: readonly TaskState[]): Advance['change'] {
+  return tasks.flatMap((task) => {
+    const to = cancelTo(task);
+    return to === null ? [] : [{ id: task.id, from: task.status, to }];
+  });
+}
+
+function cancelTo(task: TaskState): TaskStatus | null {
+  if (task.status === 'RUNNING') return task.onError ? 'CANCELLING_AFTER_COMPLETION' : 'CANCELLING';
+  if (task.status === 'SYNCING') return 'CANCELLING';
+  if (task.onError) return null;
+  return task.status === 'PENDING' || task.status === 'STARTING' ? 'UNSCHEDULED' : null;
+}
+
+/** What a force cancel does: everything that is not ended ends now. */
+export function forceCancelTasks(tasks: readonly TaskState[]): Advance['change'] {
+  return tasks.flatMap((task) => {
+    if (isFinalTask(task.status) || task.status === 'EXECUTE_ON_ERROR_ONLY') return [];
+    const to: TaskStatus = task.status === 'SCHEDULED' ? 'UNSCHEDULED' : 'FORCE_CANCELED';
+    return [{ id: task.id, from: task.status, to }];
+  });
+}
