@@ -1,0 +1,191 @@
+import { readFile } from 'node:fs/promises';
+import { connect as netConnect, type Socket } from 'node:net';
+import { type TLSSocket, connect as tlsConnect } from 'node:tls';
+import { GodwitError } from '@godwit/domain';
+import type { NbdAddress } from './disk-address.ts';
+import type { HandshakeStream } from './nbd-handshake.ts';
+
+/** Takes the bytes that came; `chunk` is only valid during the call and may be longer than `length`. */
+export type BytesListener = (chunk: Buffer, length: number) => void;
+
+/**
+ * Bytes of one read from the kernel. A unix socket hands over about 212 KiB at once, TCP up to its window; a buffer
+ * that stays in the second-level cache makes the copy out of it cheap.
+ */
+const RECEIVE_BUFFER = 262_144;
+/** Unread bytes during negotiation at most: a server that sends more before it is asked is hostile. */
+const MAX_UNREAD = 1_048_576;
+
+/**
+ * The socket of one connection: plain bytes through one static receive buffer, or TLS. During negotiation bytes are
+ * taken by count; `switchTo` hands the rest to the reply parser.
+ */
+export class NbdStream implements HandshakeStream {
+  readonly #label: string;
+  #socket: Socket | TLSSocket;
+  #unread: Buffer[] = [];
+  #unreadBytes = 0;
+  #waiting: { bytes: number; resolve(bytes: Buffer): void; reject(error: Error): void } | null = null;
+  #listener: BytesListener | null = null;
+  #ended: Error | null = null;
+  #onEnd: ((error: Error) => void) | null = null;
+  #corked = false;
+  readonly startTls?: () => Promise<void>;
+
+  /** Connects; the returned stream reports refusal by its first `take`. */
+  constructor(address: NbdAddress, label: string) {
+    this.#label = label;
+    const transport = address.transport;
+    const target = 'unix' in transport ? { path: transport.unix } : { host: transport.host, port: transport.port };
+    if (address.tls) {
+      const tls = address.tls;
+      this.#socket = netConnect(target);
+      this.#socket.on('data', this.#onData);
+      this.startTls = () => this.#upgrade(tls, 'unix' in transport ? undefined : transport.host);
+    } else {
+      const buffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER);
+      this.#socket = netConnect({
+        ...target,
+        onread: {
+          buffer,
+          callback: (length) => {
+            this.#received(buffer, length);
+            return true;
+          },
+        },
+      });
+    }
+    this.#socket.setNoDelay(true);
+    this.#watch(this.#socket);
+  }
+
+  /** Bytes accepted but not yet handed to the kernel. */
+  get unsent(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Queues bytes; all that are queued in one turn of the event loop leave in one system call. The buffers are not copied. */
+  send(bytes: Uint8Array): void {
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(this.#uncork);
+    }
+    this.#socket.write(bytes);
+  }
+
+  take(bytes: number): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { bytes, resolve, reject };
+      this.#serve();
+    });
+  }
+
+  /** From now on every byte goes to `listener` and the end of the connection to `onEnd`, once. */
+  switchTo(listener: BytesListener, onEnd: (error: Error) => void): void {
+    const rest = Buffer.concat(this.#unread);
+    this.#unread = [];
+    this.#unreadBytes = 0;
+    this.#listener = listener;
+    this.#onEnd = onEnd;
+    if (rest.length > 0) listener(rest, rest.length);
+    if (this.#ended) onEnd(this.#ended);
+  }
+
+  /** Ends it after what is queued was sent. */
+  end(): void {
+    this.#uncork();
+    this.#socket.end(() => this.#socket.destroy());
+  }
+
+  /** Ends it at once. */
+  destroy(error?: Error): void {
+    this.#finish(error ?? new Error('closed'));
+    this.#socket.destroy();
+  }
+
+  readonly #uncork = (): void => {
+    this.#corked = false;
+    this.#socket.uncork();
+  };
+
+  readonly #onData = (chunk: Buffer): void => this.#received(chunk, chunk.length);
+
+  #watch(socket: Socket): void {
+    socket.on('error', (error) => this.#finish(error));
+    socket.on('end', () => {
+      this.#finish(new Error('the server closed the connection'));
+      socket.destroy();
+    });
+    socket.on('close', () => this.#finish(new Error('the connection was closed')));
+  }
+
+  #received(chunk: Buffer, length: number): void {
+    if (this.#ended) return;
+    if (this.#listener) {
+      this.#listener(chunk, length);
+      return;
+    }
+    this.#unread.push(Buffer.from(chunk.subarray(0, length)));
+    this.#unreadBytes += length;
+    if (this.#unreadBytes > MAX_UNREAD) {
+      this.destroy(new GodwitError('NBD_PROTOCOL', this.#label, { reason: 'it sends without being asked' }));
+      return;
+    }
+    this.#serve();
+  }
+
+  #serve(): void {
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    if (this.#unreadBytes >= waiting.bytes) {
+      const all = this.#unread.length === 1 ? this.#unread[0]! : Buffer.concat(this.#unread);
+      this.#waiting = null;
+      this.#unread = all.length > waiting.bytes ? [all.subarray(waiting.bytes)] : [];
+      this.#unreadBytes -= waiting.bytes;
+      waiting.resolve(all.subarray(0, waiting.bytes));
+    } else if (this.#ended) {
+      this.#waiting = null;
+      waiting.reject(this.#ended);
+    }
+  }
+
+  #finish(error: Error): void {
+    if (this.#ended) return;
+    this.#ended = error;
+    this.#serve();
+    this.#onEnd?.(error);
+  }
+
+  /** STARTTLS was granted: goes on encrypted, the server's certificate checked against the CA and the name. */
+  async #upgrade(tls: NonNullable<NbdAddress['tls']>, host: string | undefined): Promise<void> {
+    const [ca, cert, key] = await Promise.all([
+      readFile(tls.caFile),
+      tls.certFile ? readFile(tls.certFile) : undefined,
+      tls.keyFile ? readFile(tls.keyFile) : undefined,
+    ]);
+    const plain = this.#socket;
+    plain.off('data', this.#onData);
+    const name = tls.serverName ?? host ?? 'localhost';
+    const secure = tlsConnect({
+      socket: plain,
+      ca,
+      ...(cert ? { cert } : {}),
+      ...(key ? { key } : {}),
+      host: name,
+      ...(/^[\d.]+$|:/.test(name) ? {} : { servername: name }),
+      rejectUnauthorized: true,
+      minVersion: 'TLSv1.2',
+    });
+    this.#socket = secure;
+    secure.on('data', this.#onData);
+    await new Promise<void>((resolve, reject) => {
+      secure.once('secureConnect', resolve);
+      secure.once('error', (error) =>
+        reject(new GodwitError('AUTHENTICATION_FAILED', this.#label, { reason: error.message }, { cause: error })),
+      );
+      secure.once('close', () => reject(new GodwitError('CONNECTION_FAILED', this.#label, { reason: 'TLS was cut' })));
+    });
+    this.#watch(secure);
+  }
+}

@@ -1,0 +1,16 @@
+import type { Disk } from './disk.ts';
+import type { DiskAddress } from './disk-address.ts';
+import { type FileOptions, openFileDisk } from './file-disk.ts';
+import { type NbdOptions, openNbd } from './nbd-disk.ts';
+
+/** Options of either kind; each kind reads its own. */
+export type OpenDiskOptions = NbdOptions & FileOptions;
+
+/**
+ * Opens a disk wherever it is. Works in any thread; what it starts ends with `close()`.
+ *
+ * @throws GodwitError CONNECTION_FAILED, NOT_FOUND, AUTHENTICATION_FAILED, NBD_PROTOCOL, FORBIDDEN, UNSUPPORTED, CANCELED
+ */
+export function openDisk(address: DiskAddress, options: OpenDiskOptions = {}, signal?: AbortSignal): Promise<Disk> {
+  return address.kind === 'file' ? openFileDisk(address, options) : openNbd(address, options, signal);
+}
