@@ -46,7 +46,9 @@ const entry = (kind: ErrorKind, status: number, message: string, remedy: string)
 export const errorCatalogue = {
   // requests
   INVALID_INPUT: entry('invalid', 400, 'Invalid input received: {reason}', 'Correct the request and send it again.'),
+  BAD_REQUEST: entry('invalid', 400, '{reason}', 'Correct the request and send it again.'),
   NOT_FOUND: entry('not_found', 404, '{object} not found.', 'List the objects and check the id or name.'),
+  ABSENT: entry('not_found', 404, '{reason}', 'List the objects and check the id or name.'),
   CONFLICT: entry('conflict', 409, '{object}: {reason}', 'Wait for the other operation or change the request.'),
   UNAUTHORIZED: entry(
     'refused',
@@ -55,6 +57,24 @@ export const errorCatalogue = {
     'Get a token with POST /identity/v3/auth/tokens, or check OS_USERNAME and OS_PASSWORD.',
   ),
   FORBIDDEN: entry('refused', 403, '{object}: {reason}', 'Ask an administrator for the role that allows it.'),
+  TOO_LARGE: entry(
+    'invalid',
+    413,
+    'The request is larger than {limit} bytes.',
+    'Send less in one request; an environment or a script of this size belongs in a file that the guest fetches.',
+  ),
+  TOO_MANY_LOGINS: entry(
+    'refused',
+    429,
+    'Too many failed logins as {object}.',
+    'Wait {seconds} seconds, then try again with the right password.',
+  ),
+  ENDPOINT_IN_USE: entry(
+    'refused',
+    403,
+    '{count} transfers would be orphaned!',
+    'Delete the transfers of {object} first, or keep it.',
+  ),
   UNKNOWN_PROVIDER: entry(
     'invalid',
     400,
@@ -161,6 +181,12 @@ export const errorCatalogue = {
   ),
 
   // receipts
+  RECEIPT_SUPERSEDED: entry(
+    'not_found',
+    410,
+    'The leaves of {object} are gone: execution {number} has changed the disk since.',
+    'Take the leaves of the newest receipt of the disk; this receipt itself stays valid.',
+  ),
   RECEIPT_INVALID: entry(
     'corrupt',
     422,
@@ -205,6 +231,18 @@ export const errorCatalogue = {
     500,
     'The key {object} that encrypted this secret is not in the key file.',
     'Restore GODWIT_HOME/keys from the backup.',
+  ),
+  SECRET_KEY_FILE: entry(
+    'permanent',
+    500,
+    'The key file {object} cannot be used: {reason}',
+    'Restore it from the backup of GODWIT_HOME/keys.',
+  ),
+  SECRET_CORRUPT: entry(
+    'corrupt',
+    500,
+    'The {object} was altered or belongs to another row; it does not open.',
+    'Set it again (for an endpoint: "godwit endpoint update ID --connection ..."), then find who wrote to the database.',
   ),
 } as const satisfies Record<string, ErrorEntry>;
 
