@@ -1,0 +1,123 @@
+import { GodwitError } from '@godwit/domain';
+import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import pg from 'pg';
+import type { Database } from './tables.ts';
+
+/** What every repository function takes first: the database, or a transaction of it. */
+export type Db = Kysely<Database>;
+
+export interface ConnectOptions {
+  /** Connections at most. Default 10. */
+  max?: number;
+  /** Shown in pg_stat_activity. Default `godwit`. */
+  applicationName?: string;
+  /** Told of connections that died while idle; the pool replaces them by itself. */
+  onIdleError?: (error: Error) => void;
+}
+
+/** A pool and the typed query builder upon it. */
+export interface Connection {
+  readonly db: Db;
+  readonly pool: pg.Pool;
+  /** Connection URL; holds a password, so it must not be logged. */
+  readonly url: string;
+  /** Waits for running queries, then closes every connection. Idempotent. */
+  close(): Promise<void>;
+}
+
+const INT8 = pg.types.builtins.INT8;
+
+/** Sizes and counters fit a double (2^53 bytes are 8 PiB): bigint columns are read as numbers. */
+const typeParsers: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    oid === INT8 && format !== 'binary' ? Number : pg.types.getTypeParser(oid, format),
+};
+
+/**
+ * Opens a pool. Lazy: nothing is connected until the first query.
+ *
+ * @param url `postgres://user:password@host:port/database`
+ */
+export function connect(url: string, options: ConnectOptions = {}): Connection {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.max ?? 10,
+    application_name: options.applicationName ?? 'godwit',
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    types: typeParsers,
+  });
+  // Without a listener the death of an idle connection (a restart of Postgres) would end the process.
+  pool.on('error', (error) => options.onIdleError?.(error));
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  let closing: Promise<void> | undefined;
+  return {
+    db,
+    pool,
+    url,
+    close: () => {
+      closing ??= db.destroy();
+      return closing;
+    },
+  };
+}
+
+/** Runs `work` in the transaction that `db` already is, or in a new one. */
+export function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
+  return db.isTransaction ? work(db) : db.transaction().execute(work);
+}
+
+/**
+ * One transaction seen from both sides: by the query builder and as the driver's client, for code that wants the latter
+ * (the durable engine enqueues a workflow in the transaction that writes the row it is about).
+ */
+export async function transactionWithClient<T>(
+  connection: Connection,
+  work: (trx: Transaction<Database>, client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  const client = await connection.pool.connect();
+  // The query builder gets a pool of this one client, which it cannot give back: the real release happens below, once.
+  const borrowed = new Proxy(client, {
+    get: (target, key) => (key === 'release' ? () => undefined : Reflect.get(target, key, target)),
+  });
+  const single = new Kysely<Database>({
+    dialect: new PostgresDialect({
+      pool: { options: {}, connect: async () => borrowed, end: async () => undefined },
+    }),
+  });
+  let broken: Error | undefined;
+  try {
+    return await single.transaction().execute((trx) => work(trx, client));
+  } catch (error) {
+    if (isUnavailable(error)) broken = error instanceof Error ? error : new Error(String(error));
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+/** SQLSTATE classes and codes that say "no connection" or "server is going or coming". */
+const UNAVAILABLE = /^(08|57P0)/;
+const SOCKET_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'ENOENT']);
+
+/** True when the database could not be reached or went away: the same call may succeed a moment later. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (UNAVAILABLE.test(code) || SOCKET_CODES.has(code)) return true;
+  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
+    error.message,
+  );
+}
+
+/** SQLSTATE of a violated unique index. */
+export function isUniqueViolation(error: unknown, constraint?: string): boolean {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== '23505') return false;
+  return constraint === undefined || ('constraint' in error && error.constraint === constraint);
+}
+
+/** The error for an operator: `DATABASE_UNAVAILABLE` when it was that, else the error itself. */
+export function databaseError(error: unknown): unknown {
+  return isUnavailable(error) ? GodwitError.wrap(error, 'DATABASE_UNAVAILABLE', 'the database') : error;
+}

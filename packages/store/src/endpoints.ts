@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto';
+import { GodwitError, type JsonObject } from '@godwit/domain';
+import { sql } from 'kysely';
+import { type Db, inTransaction } from './database.ts';
+import { mappedRegions, mapRegions } from './regions.ts';
+import type { SecretBox } from './secrets.ts';
+import { type Endpoint, toJson } from './tables.ts';
+import type { Scope } from './transfers.ts';
+
+export interface NewEndpoint {
+  projectId: string;
+  userId: string;
+  name: string;
+  /** Name of the provider. */
+  type: string;
+  description?: string | null;
+  /** Whole, with secrets: sealed before it is stored. */
+  connectionInfo: JsonObject;
+  /** The part of it without secrets: stored in clear, for lists. */
+  publicInfo: JsonObject;
+  mappedRegions?: string[];
+}
+
+export interface EndpointChange {
+  name?: string;
+  description?: string | null;
+  connectionInfo?: JsonObject;
+  publicInfo?: JsonObject;
+  mappedRegions?: string[];
+}
+
+/** An endpoint as lists show it: without the sealed bytes. */
+export type PublicEndpoint = Omit<Endpoint, 'connection_secret'> & { mapped_regions: string[] };
+
+const place = (id: string) => ({ table: 'endpoint', id }) as const;
+
+export async function insertEndpoint(db: Db, secrets: SecretBox, endpoint: NewEndpoint): Promise<PublicEndpoint> {
+  const id = randomUUID();
+  return inTransaction(db, async (trx) => {
+    await trx
+      .insertInto('endpoint')
+      .values({
+        id,
+        project_id: endpoint.projectId,
+        user_id: endpoint.userId,
+        name: endpoint.name,
+        type: endpoint.type,
+        description: endpoint.description ?? null,
+        connection_info: toJson(endpoint.publicInfo),
+        connection_secret: secrets.seal(place(id), endpoint.connectionInfo),
+      })
+      .execute();
+    if (endpoint.mappedRegions !== undefined) await mapRegions(trx, 'endpoint', id, endpoint.mappedRegions);
+    return (await getEndpoint(trx, id))!;
+  });
+}
+
+/** All columns but the sealed bytes. */
+const PUBLIC = [
+  'id',
+  'project_id',
+  'user_id',
+  'name',
+  'type',
+  'description',
+  'connection_info',
+  'created_at',
+  'updated_at',
+  'deleted_at',
+] as const;
+
+/** Living endpoints, oldest first. */
+export async function listEndpoints(db: Db, scope: Scope): Promise<PublicEndpoint[]> {
+  const rows = await db
+    .selectFrom('endpoint')
+    .select(PUBLIC)
+    .where('deleted_at', 'is', null)
+    .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
+  const regions = await mappedRegions(
+    db,
+    'endpoint',
+    rows.map((row) => row.id),
+  );
+  return rows.map((row) => ({ ...row, mapped_regions: regions.get(row.id) ?? [] }));
+}
+
+export async function getEndpoint(db: Db, id: string, scope?: Scope): Promise<PublicEndpoint | undefined> {
+  const row = await db
+    .selectFrom('endpoint')
+    .select(PUBLIC)
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  return { ...row, mapped_regions: (await mappedRegions(db, 'endpoint', [id])).get(id) ?? [] };
+}
+
+/**
+ * The whole connection_info, opened: for the call of a provider only. Also of a deleted endpoint, whose leftovers the
+ * reaper may still have to remove.
+ *
+ * @throws GodwitError NOT_FOUND, SECRET_KEY_MISSING, SECRET_CORRUPT
+ */
+export async function openConnectionInfo(db: Db, secrets: SecretBox, id: string): Promise<JsonObject> {
+  const row = await db.selectFrom('endpoint').select('connection_secret').where('id', '=', id).executeTakeFirst();
+  if (row === undefined || row.connection_secret === null) {
+    throw new GodwitError('NOT_FOUND', `Endpoint with ID '${id}'`);
+  }
+  return secrets.open(place(id), row.connection_secret) as JsonObject;
+}
+
+export async function updateEndpoint(
+  db: Db,
+  secrets: SecretBox,
+  id: string,
+  change: EndpointChange,
+): Promise<PublicEndpoint | undefined> {
+  return inTransaction(db, async (trx) => {
+    const result = await trx
+      .updateTable('endpoint')
+      .set({
+        updated_at: sql<Date>`now()`,
+        ...(change.name !== undefined && { name: change.name }),
+        ...(change.description !== undefined && { description: change.description }),
+        ...(change.publicInfo !== undefined && { connection_info: toJson(change.publicInfo) }),
+        ...(change.connectionInfo !== undefined && {
+          connection_secret: secrets.seal(place(id), change.connectionInfo),
+        }),
+      })
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .executeTakeFirst();
+    if (result.numUpdatedRows === 0n) return undefined;
+    if (change.mappedRegions !== undefined) await mapRegions(trx, 'endpoint', id, change.mappedRegions);
+    return getEndpoint(trx, id);
+  });
+}
+
+/** Living transfers that name the endpoint: while there are any it must stay. */
+export async function transfersOfEndpoint(db: Db, id: string): Promise<number> {
+  const row = await db
+    .selectFrom('transfer')
+    .select((eb) => eb.fn.countAll<number>().as('n'))
+    .where('deleted_at', 'is', null)
+    .where((eb) => eb.or([eb('origin_endpoint_id', '=', id), eb('destination_endpoint_id', '=', id)]))
+    .executeTakeFirstOrThrow();
+  return row.n;
+}
+
+/**
+ * Marks it deleted; false when it does not exist.
+ *
+ * @throws GodwitError FORBIDDEN `N transfers would be orphaned!`
+ */
+export async function deleteEndpoint(db: Db, id: string): Promise<boolean> {
+  return inTransaction(db, async (trx) => {
+    const row = await trx
+      .selectFrom('endpoint')
+      .select('id')
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .forUpdate()
+      .executeTakeFirst();
+    if (row === undefined) return false;
+    const orphans = await transfersOfEndpoint(trx, id);
+    if (orphans > 0) {
+      throw new GodwitError('FORBIDDEN', `endpoint ${id}`, { reason: `${orphans} transfers would be orphaned!` });
+    }
+    await trx.updateTable('endpoint').set({ deleted_at: sql<Date>`now()` }).where('id', '=', id).execute();
+    await trx.deleteFrom('region_mapping').where('object_type', '=', 'endpoint').where('object_id', '=', id).execute();
+    return true;
+  });
+}

@@ -1,0 +1,227 @@
+import { randomUUID } from 'node:crypto';
+import {
+  ACTIVE_EXECUTION_STATUSES,
+  type CancelMode,
+  type ExecutionStatus,
+  type ExecutionType,
+  FINAL_EXECUTION_STATUSES,
+  GodwitError,
+} from '@godwit/domain';
+import { sql } from 'kysely';
+import { type Db, inTransaction } from './database.ts';
+import { type Page, readPage, type SortColumns } from './listing.ts';
+import { type Execution, type ExecutionOptions, toJson } from './tables.ts';
+
+export type ActionType = 'transfer' | 'deployment';
+
+export interface NewExecution {
+  id?: string;
+  actionId: string;
+  actionType: ActionType;
+  type: ExecutionType;
+  /** Default RUNNING. */
+  status?: ExecutionStatus;
+  options?: ExecutionOptions;
+}
+
+const SORT: SortColumns = {
+  number: 'plain',
+  type: 'plain',
+  status: 'plain',
+  action_id: 'plain',
+  updated_at: 'time',
+  deleted_at: 'time',
+  started_at: 'time',
+  finished_at: 'time',
+};
+
+/**
+ * Creates the next execution of an action: takes the next number, and refuses while another one is active. The action's
+ * row stays locked until the end of the transaction, so two callers cannot both pass.
+ *
+ * @throws GodwitError NOT_FOUND; INVALID_INPUT `Another tasks execution is in progress: ['<id>']`
+ */
+export async function insertExecution(db: Db, execution: NewExecution): Promise<Execution> {
+  return inTransaction(db, async (trx) => {
+    const status = execution.status ?? 'RUNNING';
+    const action = await trx
+      .updateTable(execution.actionType)
+      .set((eb) => ({
+        last_execution_number: eb('last_execution_number', '+', 1),
+        last_execution_status: status,
+        updated_at: sql<Date>`now()`,
+      }))
+      .where('id', '=', execution.actionId)
+      .where('deleted_at', 'is', null)
+      .returning('last_execution_number as number')
+      .executeTakeFirst();
+    if (action === undefined) {
+      const noun = execution.actionType === 'transfer' ? 'Transfer' : 'Deployment';
+      throw new GodwitError('NOT_FOUND', `${noun} with ID '${execution.actionId}'`);
+    }
+    const active = await activeExecutions(trx, execution.actionId);
+    if (active.length > 0) {
+      const ids = active.map((row) => `'${row.id}'`).join(', ');
+      throw new GodwitError('INVALID_INPUT', 'execution', {
+        reason: `Another tasks execution is in progress: [${ids}]`,
+      });
+    }
+    return trx
+      .insertInto('execution')
+      .values({
+        id: execution.id ?? randomUUID(),
+        action_id: execution.actionId,
+        action_type: execution.actionType,
+        number: action.number,
+        type: execution.type,
+        status,
+        options: toJson(execution.options ?? {}),
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+  });
+}
+
+export async function getExecution(db: Db, id: string): Promise<Execution | undefined> {
+  return db.selectFrom('execution').selectAll().where('id', '=', id).where('deleted_at', 'is', null).executeTakeFirst();
+}
+
+export async function listExecutions(
+  db: Db,
+  actionId: string,
+  query: Page & { status?: ExecutionStatus } = {},
+): Promise<Execution[]> {
+  return readPage(db, 'execution', SORT, query, (after, order) =>
+    db
+      .selectFrom('execution')
+      .selectAll()
+      .where(after)
+      .where('action_id', '=', actionId)
+      .where('deleted_at', 'is', null)
+      .$if(query.status !== undefined, (q) => q.where('status', '=', query.status!))
+      .orderBy(order)
+      .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
+      .execute(),
+  );
+}
+
+/** The newest execution of each action, by action id. */
+export async function latestExecutions(db: Db, actionIds: string[]): Promise<Map<string, Execution>> {
+  if (actionIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('execution')
+    .selectAll()
+    .distinctOn('action_id')
+    .where('action_id', 'in', actionIds)
+    .where('deleted_at', 'is', null)
+    .orderBy('action_id')
+    .orderBy('number', 'desc')
+    .execute();
+  return new Map(rows.map((row) => [row.action_id, row]));
+}
+
+/** Executions under way, of one action or of all. */
+export async function activeExecutions(db: Db, actionId?: string): Promise<Execution[]> {
+  return db
+    .selectFrom('execution')
+    .selectAll()
+    .where('status', 'in', [...ACTIVE_EXECUTION_STATUSES])
+    .$if(actionId !== undefined, (q) => q.where('action_id', '=', actionId!))
+    .orderBy('created_at')
+    .execute();
+}
+
+/**
+ * Sets the status of an execution that has not ended, and its action's `last_execution_status` when it is the newest one.
+ * Stamps `started_at` and `finished_at`. Undefined when it has ended already or does not exist.
+ */
+export async function setExecutionStatus(db: Db, id: string, status: ExecutionStatus): Promise<Execution | undefined> {
+  return inTransaction(db, async (trx) => {
+    const final = FINAL_EXECUTION_STATUSES.includes(status);
+    const row = await trx
+      .updateTable('execution')
+      .set({
+        status,
+        updated_at: sql<Date>`now()`,
+        ...(status === 'RUNNING' && { started_at: sql<Date>`coalesce(started_at, now())` }),
+        ...(final && { finished_at: sql<Date>`now()` }),
+      })
+      .where('id', '=', id)
+      .where('status', 'not in', [...FINAL_EXECUTION_STATUSES])
+      .returningAll()
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    await trx
+      .updateTable(row.action_type)
+      .set({ last_execution_status: status, updated_at: sql<Date>`now()` })
+      .where('id', '=', row.action_id)
+      .where('last_execution_number', '=', row.number)
+      .execute();
+    return row;
+  });
+}
+
+/** Channel on which a request to cancel is announced; the payload is the execution's id. */
+export const CANCEL_CHANNEL = 'godwit_cancel';
+
+/**
+ * Notes that a running execution shall end and tells the workers when the transaction commits. A force request may follow
+ * a cooperative one, never the other way.
+ */
+export async function requestCancel(db: Db, id: string, mode: CancelMode): Promise<Execution | undefined> {
+  return inTransaction(db, async (trx) => {
+    const row = await trx
+      .updateTable('execution')
+      .set({
+        cancel_requested: sql<CancelMode>`case when cancel_requested = 'force' then 'force' else ${mode} end`,
+        updated_at: sql<Date>`now()`,
+      })
+      .where('id', '=', id)
+      .where('status', 'not in', [...FINAL_EXECUTION_STATUSES])
+      .returningAll()
+      .executeTakeFirst();
+    if (row !== undefined) await sql`select pg_notify(${CANCEL_CHANNEL}, ${id})`.execute(trx);
+    return row;
+  });
+}
+
+/** Marks an ended execution deleted; false when it is active or unknown. */
+export async function deleteExecution(db: Db, id: string): Promise<boolean> {
+  const result = await db
+    .updateTable('execution')
+    .set({ deleted_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .where('status', 'not in', [...ACTIVE_EXECUTION_STATUSES])
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/**
+ * Retention: removes executions for good (with tasks, events and progress) that ended before `before`. Keeps each
+ * action's newest one. Returns how many went.
+ */
+export async function purgeExecutions(db: Db, before: Date, limit = 500): Promise<number> {
+  const result = await db
+    .deleteFrom('execution')
+    .where('id', 'in', (qb) =>
+      qb
+        .selectFrom('execution as old')
+        .select('old.id')
+        .where('old.finished_at', '<', before)
+        .where('old.status', 'in', [...FINAL_EXECUTION_STATUSES])
+        .where((eb) =>
+          eb.exists(
+            eb
+              .selectFrom('execution as newer')
+              .select('newer.id')
+              .whereRef('newer.action_id', '=', 'old.action_id')
+              .whereRef('newer.number', '>', 'old.number'),
+          ),
+        )
+        .orderBy('old.finished_at')
+        .limit(limit),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}

@@ -1,0 +1,208 @@
+import { randomUUID } from 'node:crypto';
+import type { JsonObject, LedgerKeep, LedgerState } from '@godwit/domain';
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+import { type Page, readPage } from './listing.ts';
+import { type LedgerRow, toJson } from './tables.ts';
+import type { Scope } from './transfers.ts';
+
+/** On whose behalf something is made. */
+export interface LedgerOwner {
+  projectId: string;
+  endpointId: string;
+  transferId?: string | null;
+  deploymentId?: string | null;
+  executionId?: string | null;
+  taskId?: string | null;
+}
+
+/**
+ * Announces a creation. The same endpoint, kind and name again gives the same living entry (with the new handle and
+ * owner, back in `intended` unless it was made).
+ */
+export async function intendLedger(
+  db: Db,
+  owner: LedgerOwner,
+  entry: { kind: string; name: string; handle: JsonObject; keep?: LedgerKeep },
+): Promise<LedgerRow> {
+  return db
+    .insertInto('ledger')
+    .values({
+      id: randomUUID(),
+      project_id: owner.projectId,
+      endpoint_id: owner.endpointId,
+      transfer_id: owner.transferId ?? null,
+      deployment_id: owner.deploymentId ?? null,
+      execution_id: owner.executionId ?? null,
+      task_id: owner.taskId ?? null,
+      kind: entry.kind,
+      name: entry.name,
+      handle: toJson(entry.handle),
+      keep: entry.keep ?? 'execution',
+    })
+    .onConflict((oc) =>
+      oc
+        .columns(['endpoint_id', 'kind', 'name'])
+        .where('state', '<>', 'removed')
+        .doUpdateSet((eb) => ({
+          // A made entry knows more than the announcement: creation may have told it ids.
+          handle: sql<string>`case when ledger.state = 'made' then ledger.handle else excluded.handle end`,
+          state: sql<LedgerState>`case when ledger.state = 'made' then 'made' else 'intended' end`,
+          keep: eb.ref('excluded.keep'),
+          execution_id: eb.ref('excluded.execution_id'),
+          task_id: eb.ref('excluded.task_id'),
+          updated_at: sql<Date>`now()`,
+        })),
+    )
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** Confirms a creation, with what only creation could tell. */
+export async function markMade(db: Db, id: string, handle?: JsonObject): Promise<void> {
+  await db
+    .updateTable('ledger')
+    .set({
+      state: 'made',
+      updated_at: sql<Date>`now()`,
+      ...(handle !== undefined && { handle: toJson(handle) }),
+    })
+    .where('id', '=', id)
+    .where('state', '<>', 'removed')
+    .execute();
+}
+
+/** Counts a try to remove it. */
+export async function markRemoving(db: Db, id: string): Promise<void> {
+  await db
+    .updateTable('ledger')
+    .set((eb) => ({ state: 'removing', attempts: eb('attempts', '+', 1), updated_at: sql<Date>`now()` }))
+    .where('id', '=', id)
+    .where('state', '<>', 'removed')
+    .execute();
+}
+
+/** The removal failed; the reaper tries again. */
+export async function markRemovalFailed(db: Db, id: string, reason: string): Promise<void> {
+  await db
+    .updateTable('ledger')
+    .set({ last_error: reason, updated_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .execute();
+}
+
+/** It is gone. */
+export async function markRemoved(db: Db, id: string): Promise<void> {
+  await db
+    .updateTable('ledger')
+    .set({ state: 'removed', last_error: null, deleted_at: sql<Date>`now()`, updated_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('state', '<>', 'removed')
+    .execute();
+}
+
+/** The living entry of that name, or undefined. */
+export async function findLedger(
+  db: Db,
+  endpointId: string,
+  kind: string,
+  name: string,
+): Promise<LedgerRow | undefined> {
+  return db
+    .selectFrom('ledger')
+    .selectAll()
+    .where('endpoint_id', '=', endpointId)
+    .where('kind', '=', kind)
+    .where('name', '=', name)
+    .where('state', '<>', 'removed')
+    .executeTakeFirst();
+}
+
+export interface LedgerQuery extends Page {
+  endpointId?: string;
+  transferId?: string;
+  deploymentId?: string;
+  executionId?: string;
+  keep?: LedgerKeep;
+  state?: LedgerState;
+  /** Also what is gone. Default false. */
+  showRemoved?: boolean;
+}
+
+export async function listLedger(db: Db, scope: Scope, query: LedgerQuery = {}): Promise<LedgerRow[]> {
+  const sort = { kind: 'plain', name: 'plain', state: 'plain', keep: 'plain', updated_at: 'time' } as const;
+  return readPage(db, 'ledger', sort, query, (after, order) =>
+    db
+      .selectFrom('ledger')
+      .selectAll()
+      .where(after)
+      .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
+      .$if(query.endpointId !== undefined, (q) => q.where('endpoint_id', '=', query.endpointId!))
+      .$if(query.transferId !== undefined, (q) => q.where('transfer_id', '=', query.transferId!))
+      .$if(query.deploymentId !== undefined, (q) => q.where('deployment_id', '=', query.deploymentId!))
+      .$if(query.executionId !== undefined, (q) => q.where('execution_id', '=', query.executionId!))
+      .$if(query.keep !== undefined, (q) => q.where('keep', '=', query.keep!))
+      .$if(query.state !== undefined, (q) => q.where('state', '=', query.state!))
+      .$if(query.showRemoved !== true && query.state === undefined, (q) => q.where('state', '<>', 'removed'))
+      .orderBy(order)
+      .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
+      .execute(),
+  );
+}
+
+/**
+ * What nobody needs any more and the reaper may remove, newest first (undo in reverse): entries kept for an execution
+ * that has ended or vanished, for a deleted transfer, for a deleted or failed deployment.
+ */
+export async function reapableLedger(db: Db, limit = 100): Promise<LedgerRow[]> {
+  return db
+    .selectFrom('ledger')
+    .selectAll('ledger')
+    .where('ledger.state', '<>', 'removed')
+    .where((eb) =>
+      eb.or([
+        eb.and([
+          eb('ledger.keep', '=', 'execution'),
+          eb('ledger.execution_id', 'is not', null),
+          eb.not(
+            eb.exists(
+              eb
+                .selectFrom('execution')
+                .select('execution.id')
+                .whereRef('execution.id', '=', 'ledger.execution_id')
+                .where('execution.finished_at', 'is', null),
+            ),
+          ),
+        ]),
+        eb.and([
+          eb('ledger.keep', '=', 'transfer'),
+          eb.exists(
+            eb
+              .selectFrom('transfer')
+              .select('transfer.id')
+              .whereRef('transfer.id', '=', 'ledger.transfer_id')
+              .where('transfer.deleted_at', 'is not', null),
+          ),
+        ]),
+        eb.and([
+          eb('ledger.keep', '=', 'deployment'),
+          eb.exists(
+            eb
+              .selectFrom('deployment')
+              .select('deployment.id')
+              .whereRef('deployment.id', '=', 'ledger.deployment_id')
+              .where((d) =>
+                d.or([
+                  d('deployment.deleted_at', 'is not', null),
+                  d('deployment.last_execution_status', 'in', ['ERROR', 'CANCELED', 'DEADLOCKED']),
+                ]),
+              ),
+          ),
+        ]),
+      ]),
+    )
+    .orderBy('ledger.created_at', 'desc')
+    .orderBy('ledger.id', 'desc')
+    .limit(limit)
+    .execute();
+}

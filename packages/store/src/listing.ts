@@ -1,0 +1,113 @@
+import { GodwitError } from '@godwit/domain';
+import { type RawBuilder, type SqlBool, sql } from 'kysely';
+import type { Db } from './database.ts';
+
+export type SortDirection = 'asc' | 'desc';
+export interface SortKey {
+  key: string;
+  direction: SortDirection;
+}
+
+/** A page of a list, in the terms of the wire contract. */
+export interface Page {
+  /** Id of the last item already seen. One that does not exist (any more) is ignored: the first page is answered. */
+  marker?: string;
+  /** Items at most; 0 gives none; absent gives all. */
+  limit?: number;
+  /** Before the closing `created_at`, `id`, which follow the first given direction. Default: newest first. */
+  sort?: SortKey[];
+}
+
+/** How a column sorts: as it is, or with a value in place of null (null sorts lowest, as on the original's database). */
+export type SortColumns = Readonly<Record<string, 'plain' | 'text' | 'time' | 'number'>>;
+
+interface Order {
+  expression: RawBuilder<unknown>;
+  direction: SortDirection;
+}
+
+/**
+ * The SQL of a page: a condition that passes over everything up to the marker, and the order.
+ * Keyset paging: a page costs the same however deep it lies, and items that come or go meanwhile shift nothing.
+ *
+ * @param table name of the table or its alias
+ * @param columns sortable columns; the keys `created_at` and `id` are always there
+ * @throws GodwitError INVALID_INPUT for an unknown sort key
+ */
+export function pageSql(
+  table: string,
+  columns: SortColumns,
+  page: Page,
+): { after: RawBuilder<SqlBool> | undefined; order: RawBuilder<unknown> } {
+  const orders = ordersOf(table, columns, page.sort ?? []);
+  const order = sql.join(orders.map((o) => sql`${o.expression} ${sql.raw(o.direction)}`));
+  if (page.marker === undefined) return { after: undefined, order };
+  return { after: afterMarker(table, columns, page.sort ?? [], page.marker), order };
+}
+
+function ordersOf(table: string, columns: SortColumns, sort: SortKey[]): Order[] {
+  const closing = sort[0]?.direction ?? 'desc';
+  const keys = [...sort];
+  for (const key of ['created_at', 'id']) {
+    if (!keys.some((given) => given.key === key)) keys.push({ key, direction: closing });
+  }
+  return keys.map(({ key, direction }) => ({ expression: sortExpression(table, columns, key), direction }));
+}
+
+function sortExpression(table: string, columns: SortColumns, key: string): RawBuilder<unknown> {
+  const kind = key === 'created_at' || key === 'id' ? 'plain' : Object.hasOwn(columns, key) ? columns[key] : undefined;
+  const column = sql.ref(`${table}.${key}`);
+  switch (kind) {
+    case 'plain':
+      return column;
+    case 'text':
+      return sql`coalesce(${column}, '')`;
+    case 'time':
+      return sql`coalesce(${column}, '-infinity')`;
+    case 'number':
+      return sql`coalesce(${column}, 0)`;
+    default:
+      throw new GodwitError('INVALID_INPUT', 'sort_key', { reason: `Sort key supplied is invalid: ${key}` });
+  }
+}
+
+function afterMarker(table: string, columns: SortColumns, sort: SortKey[], marker: string): RawBuilder<SqlBool> {
+  const here = ordersOf(table, columns, sort);
+  const there = ordersOf('marked', columns, sort);
+  const from = sql`from ${sql.table(table)} as marked where marked.id = ${marker}`;
+  const value = (i: number) => sql`(select ${there[i]!.expression} ${from})`;
+  const sign = (direction: SortDirection) => sql.raw(direction === 'asc' ? '>' : '<');
+  const first = here[0]!.direction;
+  if (here.every((order) => order.direction === first)) {
+    // One direction: a row comparison, which an index scan can begin at.
+    const left = sql.join(here.map((o) => o.expression));
+    return sql<SqlBool>`(${left}) ${sign(first)} (${sql.join(here.map((_, i) => value(i)))})`;
+  }
+  const branches = here.map((last, depth) => {
+    const equal = here.slice(0, depth).map((o, i) => sql<SqlBool>`${o.expression} = ${value(i)}`);
+    const beyond = sql<SqlBool>`${last.expression} ${sign(last.direction)} ${value(depth)}`;
+    return sql<SqlBool>`(${sql.join([...equal, beyond], sql` and `)})`;
+  });
+  return sql<SqlBool>`(${sql.join(branches, sql` or `)})`;
+}
+
+/**
+ * Runs a page's query. `query` gets the condition of the marker, or none; it is asked a second time, without, when the
+ * marker turns out to name nothing.
+ */
+export async function readPage<Row>(
+  db: Db,
+  table: 'transfer' | 'deployment' | 'execution' | 'ledger' | 'receipt' | 'resource',
+  columns: SortColumns,
+  page: Page,
+  query: (after: RawBuilder<SqlBool>, order: RawBuilder<unknown>) => Promise<Row[]>,
+): Promise<Row[]> {
+  if (page.limit === 0) return [];
+  const all = sql<SqlBool>`true`;
+  const { after, order } = pageSql(table, columns, page);
+  if (after === undefined || page.marker === undefined) return query(all, order);
+  const rows = await query(after, order);
+  if (rows.length > 0) return rows;
+  const marked = await sql`select 1 from ${sql.table(table)} where id = ${page.marker}`.execute(db);
+  return marked.rows.length > 0 ? [] : query(all, order);
+}

@@ -1,0 +1,49 @@
+import { GodwitError } from '@godwit/domain';
+import { sql } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import type { Connection } from './database.ts';
+import { migrations } from './migrations/index.ts';
+
+/** Key of the advisory lock that lets one migrator at a time in, whichever program it runs in. */
+const LOCK = 7_000_001;
+
+/**
+ * Brings the schema up to date and returns the names of the migrations it ran. Any number of processes may call it at
+ * once: one works, the others wait and find nothing to do.
+ *
+ * @param also run under the same lock after the tables are there (the durable engine's own schema)
+ * @throws GodwitError `DATABASE_UNAVAILABLE`; `DATABASE_START` when a migration fails (nothing of it remains)
+ */
+export async function migrate(connection: Connection, also?: () => Promise<void>): Promise<string[]> {
+  try {
+    return await connection.db.connection().execute(async (session) => {
+      await sql`select pg_advisory_lock(${LOCK})`.execute(session);
+      try {
+        const ran = await runMigrations(connection.db);
+        await also?.();
+        return ran;
+      } finally {
+        await sql`select pg_advisory_unlock(${LOCK})`.execute(session);
+      }
+    });
+  } catch (error) {
+    throw GodwitError.wrap(error, 'DATABASE_UNAVAILABLE', 'the database');
+  }
+}
+
+async function runMigrations(db: Connection['db']): Promise<string[]> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const { error, results } = await migrator.migrateToLatest();
+  if (error !== undefined) {
+    const failed = results?.find((result) => result.status === 'Error')?.migrationName ?? 'the schema';
+    throw GodwitError.wrap(error, 'DATABASE_START', `migration ${failed}`);
+  }
+  return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName);
+}
+
+/** True when every known migration has run: what a process checks that must not migrate by itself. */
+export async function isMigrated(connection: Connection): Promise<boolean> {
+  const migrator = new Migrator({ db: connection.db, provider: { getMigrations: async () => migrations } });
+  const all = await migrator.getMigrations();
+  return all.every((migration) => migration.executedAt !== undefined);
+}

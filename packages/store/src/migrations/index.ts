@@ -1,0 +1,7 @@
+import type { Migration } from 'kysely/migration';
+import * as spine from './0001-spine.ts';
+
+/** Every migration in order. A released one is never edited; a list, so that it works from a bundle too. */
+export const migrations: Record<string, Migration> = {
+  '0001-spine': spine,
+};

@@ -1,0 +1,99 @@
+import { randomUUID } from 'node:crypto';
+import type { ExecutionStatus } from '@godwit/domain';
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+import { type Page, readPage, type SortColumns } from './listing.ts';
+import type { NewTransfer, Transfer, TransferChange } from './tables.ts';
+
+/** Whose objects a caller may see: one project's, or (`undefined`, administrators) everybody's. */
+export type Scope = string | undefined;
+
+export interface ActionQuery extends Page {
+  /** Compared with `last_execution_status`. */
+  status?: ExecutionStatus;
+  /** Also objects that were deleted. */
+  showDeleted?: boolean;
+}
+
+/** Sortable columns of transfers and deployments. */
+export const ACTION_SORT: SortColumns = {
+  project_id: 'plain',
+  user_id: 'plain',
+  origin_endpoint_id: 'plain',
+  destination_endpoint_id: 'plain',
+  last_execution_status: 'plain',
+  notes: 'text',
+  clone_disks: 'plain',
+  skip_os_morphing: 'plain',
+  clustered: 'plain',
+  updated_at: 'time',
+  deleted_at: 'time',
+};
+
+export async function insertTransfer(db: Db, transfer: Omit<NewTransfer, 'id'> & { id?: string }): Promise<Transfer> {
+  return db
+    .insertInto('transfer')
+    .values({ id: randomUUID(), ...transfer })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** A living transfer, or undefined. */
+export async function getTransfer(db: Db, id: string, scope?: Scope): Promise<Transfer | undefined> {
+  return db
+    .selectFrom('transfer')
+    .selectAll()
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
+    .executeTakeFirst();
+}
+
+/** The same, locked until the end of the transaction: for read-decide-write. */
+export async function lockTransfer(db: Db, id: string): Promise<Transfer | undefined> {
+  return db
+    .selectFrom('transfer')
+    .selectAll()
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .forUpdate()
+    .executeTakeFirst();
+}
+
+/** A page of transfers, newest first unless asked otherwise. */
+export async function listTransfers(db: Db, scope: Scope, query: ActionQuery = {}): Promise<Transfer[]> {
+  return readPage(db, 'transfer', { ...ACTION_SORT, scenario: 'plain' }, query, (after, order) =>
+    db
+      .selectFrom('transfer')
+      .selectAll()
+      .where(after)
+      .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
+      .$if(query.showDeleted !== true, (q) => q.where('deleted_at', 'is', null))
+      .$if(query.status !== undefined, (q) => q.where('last_execution_status', '=', query.status!))
+      .orderBy(order)
+      .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
+      .execute(),
+  );
+}
+
+/** Changes columns and sets `updated_at`; undefined when there is no such living transfer. */
+export async function updateTransfer(db: Db, id: string, change: TransferChange): Promise<Transfer | undefined> {
+  return db
+    .updateTable('transfer')
+    .set({ ...change, updated_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .returningAll()
+    .executeTakeFirst();
+}
+
+/** Marks it deleted; false when it was already or never was. */
+export async function deleteTransfer(db: Db, id: string): Promise<boolean> {
+  const result = await db
+    .updateTable('transfer')
+    .set({ deleted_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
