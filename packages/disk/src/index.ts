@@ -1,9 +1,14 @@
 export * from './checkpoint-store.ts';
+export * from './counted-disk.ts';
 export * from './disk.ts';
 export * from './disk-address.ts';
+export * from './faulty-disk.ts';
 export { openFileDisk } from './file-disk.ts';
 export * from './image-format.ts';
 export * from './leaf-table.ts';
 export { type NbdOptions, openNbd } from './nbd-disk.ts';
 export * from './open-disk.ts';
 export * from './qemu-nbd.ts';
+export * from './rate-bucket.ts';
+export * from './throttled-disk.ts';
+export * from './traced-disk.ts';
