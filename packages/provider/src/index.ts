@@ -1,1 +1,3 @@
 export * from './provider.ts';
+export * from './schemas.ts';
+export * from './validation.ts';
