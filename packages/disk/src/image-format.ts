@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, relative, resolve } from 'node:path';
 import { GodwitError } from '@godwit/domain';
+import { type ImageSlice, imageArguments } from './image-source.ts';
 import { qemuError } from './qemu-error.ts';
 import { findTool, runTool } from './tool.ts';
 
@@ -52,15 +53,21 @@ export function formatByName(path: string): ImageFormat | null {
  * folder: a backing or data file named by a hostile image would otherwise be read and copied.
  *
  * @param folder the files must lie in it. Default: the image's own folder
+ * @param slice the image is only this part of the file. Default: all of it
  * @throws GodwitError DISK_CORRUPT, NOT_FOUND, FORBIDDEN (refers outside), TOOL_MISSING
  */
-export async function inspectImage(path: string, format: ImageFormat, folder?: string): Promise<ImageInfo> {
+export async function inspectImage(
+  path: string,
+  format: ImageFormat,
+  folder?: string,
+  slice?: ImageSlice,
+): Promise<ImageInfo> {
   const image = resolve(path);
   const home = await realpath(folder ?? dirname(image)).catch((error) => {
     throw GodwitError.wrap(error, 'NOT_FOUND', path);
   });
   const files: string[] = [];
-  const top = await describe(image, format, path);
+  const top = await describe(image, format, path, slice);
   let link = top;
   let at = image;
   for (let depth = 0; ; depth++) {
@@ -102,8 +109,8 @@ interface Link {
 }
 
 /** What `qemu-img info` says; the backing file is not opened. Bounded in time and memory: the image may be hostile. */
-async function describe(path: string, format: ImageFormat, object: string): Promise<Link> {
-  const args = ['info', '--output=json', '-U', '-f', format, '--', path];
+async function describe(path: string, format: ImageFormat, object: string, slice?: ImageSlice): Promise<Link> {
+  const args = ['info', '--output=json', '-U', ...imageArguments(path, format, { slice })];
   const bounded = (await findTool('prlimit')) !== null;
   const result = bounded
     ? await runTool('prlimit', ['--as=2147483648', '--cpu=30', 'qemu-img', ...args], object)
@@ -115,11 +122,11 @@ async function describe(path: string, format: ImageFormat, object: string): Prom
   const backingFormat = text(info, 'backing-filename-format');
   const dataFile = text(specific, 'data-file');
   return {
-    virtualSize: format === 'raw' ? await rawSize(path, info) : number(info, 'virtual-size'),
+    virtualSize: format === 'raw' ? (slice?.length ?? (await rawSize(path, info))) : number(info, 'virtual-size'),
     allocated: number(info, 'actual-size'),
     backing,
     backingFormat: isFormat(backingFormat) ? backingFormat : null,
-    otherFiles: [...(dataFile === null ? [] : [dataFile]), ...vmdkExtents(specific, path)],
+    otherFiles: [...(dataFile === null ? [] : [dataFile]), ...vmdkExtents(specific, path, slice !== undefined)],
     bitmaps: list(specific, 'bitmaps').map((bitmap) => ({
       name: text(bitmap, 'name') ?? '',
       granularity: number(bitmap, 'granularity'),
@@ -134,10 +141,18 @@ async function rawSize(path: string, info: unknown): Promise<number> {
   return file.isFile() ? file.size : number(info, 'virtual-size');
 }
 
-function vmdkExtents(specific: unknown, path: string): string[] {
+function vmdkExtents(specific: unknown, path: string, sliced: boolean): string[] {
   return list(specific, 'extents')
     .map((extent) => text(extent, 'filename'))
-    .filter((name): name is string => name !== null && resolve(name) !== path);
+    .filter((name): name is string => name !== null)
+    .filter((name) => (sliced ? !isSliceOf(name, path) : resolve(name) !== path));
+}
+
+/** qemu names a slice by its own options, as JSON. */
+function isSliceOf(name: string, path: string): boolean {
+  if (!name.startsWith('json:')) return false;
+  const options = parse(name.slice(5), path, 'vmdk');
+  return field(options, 'driver') === 'raw' && text(field(options, 'file'), 'filename') === path;
 }
 
 async function withinFolder(home: string, base: string, name: string, object: string): Promise<string> {

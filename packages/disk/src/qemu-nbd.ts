@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GodwitError } from '@godwit/domain';
 import type { NbdAddress } from './disk-address.ts';
 import type { ImageFormat } from './image-format.ts';
+import { type ImageSlice, imageArguments } from './image-source.ts';
 import { isImageLocked, qemuError } from './qemu-error.ts';
 import { childEnvironment, findTool, needTool } from './tool.ts';
 
@@ -16,6 +17,8 @@ export interface ServeImageOptions {
   /** Never guessed: a guest can write a header of another format into its raw disk. */
   format: ImageFormat;
   readOnly: boolean;
+  /** The image is only this part of the file. Default: all of it. */
+  slice?: ImageSlice;
   /** Name for errors. Default: the path. */
   label?: string;
   /** Persistent dirty bitmap to serve as `qemu:dirty-bitmap:NAME`. */
@@ -106,12 +109,8 @@ async function commandLine(options: ServeImageOptions, socket: string, label: st
   if (options.export) command.push(`--export-name=${options.export}`);
   if (options.readOnly) command.push('--read-only');
   if (options.bitmap) command.push(`--bitmap=${options.bitmap}`);
-  if (options.lock === false) {
-    const file = path.replaceAll(',', ',,');
-    command.push('--image-opts', `driver=${options.format},file.driver=file,file.locking=off,file.filename=${file}`);
-  } else {
-    command.push(`--format=${options.format}`, path);
-  }
+  const { slice, lock = true } = options;
+  command.push(...imageArguments(path, options.format, { slice, lock }));
   return command;
 }
 
