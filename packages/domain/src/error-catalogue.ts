@@ -57,6 +57,12 @@ export const errorCatalogue = {
     'Get a token with POST /identity/v3/auth/tokens, or check OS_USERNAME and OS_PASSWORD.',
   ),
   FORBIDDEN: entry('refused', 403, '{object}: {reason}', 'Ask an administrator for the role that allows it.'),
+  POLICY: entry(
+    'refused',
+    403,
+    "PolicyNotAuthorized: Policy doesn't allow {object} to be performed.",
+    'Ask an administrator to do it, or for the admin role.',
+  ),
   TOO_LARGE: entry(
     'invalid',
     413,
@@ -225,6 +231,12 @@ export const errorCatalogue = {
     500,
     'The embedded Postgres in {object} did not start: {reason}',
     'See its log there, or set DATABASE_URL to a Postgres 15 or newer.',
+  ),
+  DATABASE_ROOT: entry(
+    'permanent',
+    500,
+    'The embedded Postgres in {object} refuses to run as root, and user namespaces are forbidden here.',
+    'Run Godwit as an ordinary user, allow user namespaces, or set DATABASE_URL to a Postgres 15 or newer.',
   ),
   SECRET_KEY_MISSING: entry(
     'permanent',

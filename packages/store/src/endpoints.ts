@@ -154,7 +154,7 @@ export async function transfersOfEndpoint(db: Db, id: string): Promise<number> {
 /**
  * Marks it deleted; false when it does not exist.
  *
- * @throws GodwitError FORBIDDEN `N transfers would be orphaned!`
+ * @throws GodwitError ENDPOINT_IN_USE `N transfers would be orphaned!`
  */
 export async function deleteEndpoint(db: Db, id: string): Promise<boolean> {
   return inTransaction(db, async (trx) => {
@@ -168,7 +168,7 @@ export async function deleteEndpoint(db: Db, id: string): Promise<boolean> {
     if (row === undefined) return false;
     const orphans = await transfersOfEndpoint(trx, id);
     if (orphans > 0) {
-      throw new GodwitError('FORBIDDEN', `endpoint ${id}`, { reason: `${orphans} transfers would be orphaned!` });
+      throw new GodwitError('ENDPOINT_IN_USE', `endpoint ${id}`, { count: orphans });
     }
     await trx.updateTable('endpoint').set({ deleted_at: sql<Date>`now()` }).where('id', '=', id).execute();
     await trx.deleteFrom('region_mapping').where('object_type', '=', 'endpoint').where('object_id', '=', id).execute();

@@ -39,7 +39,7 @@ const SORT: SortColumns = {
  * Creates the next execution of an action: takes the next number, and refuses while another one is active. The action's
  * row stays locked until the end of the transaction, so two callers cannot both pass.
  *
- * @throws GodwitError NOT_FOUND; INVALID_INPUT `Another tasks execution is in progress: ['<id>']`
+ * @throws GodwitError NOT_FOUND; BAD_REQUEST `Another tasks execution is in progress: ['<id>']`
  */
 export async function insertExecution(db: Db, execution: NewExecution): Promise<Execution> {
   return inTransaction(db, async (trx) => {
@@ -62,7 +62,7 @@ export async function insertExecution(db: Db, execution: NewExecution): Promise<
     const active = await activeExecutions(trx, execution.actionId);
     if (active.length > 0) {
       const ids = active.map((row) => `'${row.id}'`).join(', ');
-      throw new GodwitError('INVALID_INPUT', 'execution', {
+      throw new GodwitError('BAD_REQUEST', 'execution', {
         reason: `Another tasks execution is in progress: [${ids}]`,
       });
     }

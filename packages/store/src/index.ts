@@ -1,5 +1,6 @@
 export * from './database.ts';
 export * from './deployments.ts';
+export * from './embedded-postgres.ts';
 export * from './endpoints.ts';
 export * from './events.ts';
 export * from './executions.ts';
