@@ -29,31 +29,47 @@ export async function appendEvent(db: Db, event: NewEvent): Promise<number> {
 }
 
 /**
- * Events after `afterId` in order, at most `limit` (default 500). Never skips one: events are held back while a
+ * A place in the order of events. Transaction first, because ids are drawn before they are committed: ordered by id alone,
+ * one that commits late could turn up behind a reader that has passed it.
+ */
+export interface EventCursor {
+  xid: string;
+  id: number;
+}
+
+/** Before the first event. */
+export const FIRST_EVENT: EventCursor = { xid: '0', id: 0 };
+
+/**
+ * Events after `after` in order, at most `limit` (default 500). Never skips one: events are held back while a
  * transaction that began to write earlier is still under way, so an announced event may show up a few milliseconds late.
  */
-export async function readEvents(db: Db, scope: Scope, afterId: number, limit = 500): Promise<StoredEvent[]> {
+export async function readEvents(db: Db, scope: Scope, after: EventCursor, limit = 500): Promise<StoredEvent[]> {
   return db
     .selectFrom('event')
     .selectAll()
-    .where('id', '>', afterId)
+    .where(sql<boolean>`(xid, id) > (${after.xid}::xid8, ${after.id})`)
     .where(sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`)
     .$if(scope !== undefined, (q) =>
       q.where((eb) => eb.or([eb('project_id', '=', scope!), eb('project_id', 'is', null)])),
     )
+    .orderBy('xid')
     .orderBy('id')
     .limit(limit)
     .execute();
 }
 
-/** Id of the newest event that readers can see; 0 when there is none. */
-export async function lastEventId(db: Db): Promise<number> {
+/** Place of the newest event that readers can see. */
+export async function lastEvent(db: Db): Promise<EventCursor> {
   const row = await db
     .selectFrom('event')
-    .select((eb) => eb.fn.max('id').as('id'))
+    .select(['xid', 'id'])
     .where(sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`)
+    .orderBy('xid', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1)
     .executeTakeFirst();
-  return row?.id ?? 0;
+  return row ?? FIRST_EVENT;
 }
 
 /** Removes events older than `before`; returns how many. */

@@ -156,6 +156,7 @@ create table event (
   at timestamptz not null default clock_timestamp(), project_id text, type text not null,
   object_type text not null, object_id text not null, payload jsonb not null default '{}');
 create index event_at on event (at);
+create index event_order on event (xid, id);
 
 create table resource (
   id text primary key, project_id text not null, endpoint_id text not null references endpoint (id),
