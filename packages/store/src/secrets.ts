@@ -1,5 +1,15 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { GodwitError, type Json } from '@godwit/domain';
 
@@ -12,7 +22,7 @@ const TAG_BYTES = 16;
 interface KeyFile {
   /** Id of the key that seals. */
   current: string;
-  /** Key id -> 32 bytes in base64. Former keys stay until nothing sealed by them is left. */
+  /** Key id -> 32 bytes in base64, newest first. Former keys stay until nothing sealed by them is left. */
   keys: Record<string, string>;
 }
 
@@ -27,14 +37,25 @@ export interface SealedPlace {
  * associated data are the table and the row's id.
  */
 export class SecretBox {
-  readonly #keys: ReadonlyMap<string, Buffer>;
-  readonly #current: string;
-  readonly #object: string;
+  readonly #file: string;
+  #keys: ReadonlyMap<string, Buffer> = new Map();
+  #current = '';
+  /** Inode and change time of what was read: a rotation replaces the file while this process runs. */
+  #stamp = '';
 
-  private constructor(file: KeyFile, object: string) {
-    this.#object = object;
-    this.#current = file.current;
-    this.#keys = new Map(Object.entries(file.keys).map(([id, key]) => [id, Buffer.from(key, 'base64')]));
+  private constructor(file: string) {
+    this.#file = file;
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    const { ino, mtimeMs } = statSync(this.#file);
+    const stamp = `${ino} ${mtimeMs}`;
+    if (stamp === this.#stamp) return;
+    const content = readKeyFile(this.#file);
+    this.#current = content.current;
+    this.#keys = new Map(Object.entries(content.keys).map(([id, key]) => [id, Buffer.from(key, 'base64')]));
+    this.#stamp = stamp;
   }
 
   /**
@@ -48,7 +69,79 @@ export class SecretBox {
       if (!create) throw new GodwitError('SECRET_KEY_MISSING', file);
       createKeyFile(file);
     }
-    return new SecretBox(readKeyFile(file), file);
+    return new SecretBox(file);
+  }
+
+  /** Adds a fresh key and makes it the one that seals; old ones still open. Returns the box with it. */
+  static addKey(file: string): SecretBox {
+    const old = readKeyFile(file);
+    const id = newKeyId();
+    replaceKeyFile(file, {
+      current: id,
+      keys: { [id]: randomBytes(KEY_BYTES).toString('base64'), ...old.keys },
+    });
+    return new SecretBox(file);
+  }
+
+  /**
+   * Forgets all keys but the newest two: only after everything was sealed anew. The former one stays for a process that
+   * was just sealing with it; the next rotation catches up with that value.
+   */
+  static dropOldKeys(file: string): void {
+    const { current, keys } = readKeyFile(file);
+    replaceKeyFile(file, { current, keys: Object.fromEntries(Object.entries(keys).slice(0, 2)) });
+  }
+
+  /** Id of the key that seals. */
+  current: string;
+  /** Key id -> 32 bytes in base64, newest first. Former keys stay until nothing sealed by them is left. */
+  keys: Record<string, string>;
+}
+
+/** Where a sealed value lies: bound into it, so that a row's secret copied into another row does not open. */
+export interface SealedPlace {
+  table: 'endpoint' | 'setting';
+  id: string;
+}
+
+/**
+ * Seals values with AES-256-GCM. Form: version byte, key id length byte, key id, nonce (12), tag (16), ciphertext; the
+ * associated data are the table and the row's id.
+ */
+export class SecretBox {
+  readonly #file: string;
+  #keys: ReadonlyMap<string, Buffer> = new Map();
+  #current = '';
+  /** Inode and change time of what was read: a rotation replaces the file while this process runs. */
+  #stamp = '';
+
+  private constructor(file: string) {
+    this.#file = file;
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    const { ino, mtimeMs } = statSync(this.#file);
+    const stamp = `${ino} ${mtimeMs}`;
+    if (stamp === this.#stamp) return;
+    const content = readKeyFile(this.#file);
+    this.#current = content.current;
+    this.#keys = new Map(Object.entries(content.keys).map(([id, key]) => [id, Buffer.from(key, 'base64')]));
+    this.#stamp = stamp;
+  }
+
+  /**
+   * Reads the key file; with `create` makes it (0600, its folder 0700) when it does not exist.
+   *
+   * @param file usually GODWIT_HOME/keys/secrets.json
+   * @throws GodwitError SECRET_KEY_MISSING when there is none and `create` is false; SECRET_KEY_FILE when unusable
+   */
+  static load(file: string, create = false): SecretBox {
+    if (!existsSync(file)) {
+      if (!create) throw new GodwitError('SECRET_KEY_MISSING', file);
+      createKeyFile(file);
+    }
+    return new SecretBox(file);
   }
 
   /** Adds a fresh key and makes it the one that seals; old ones still open. Returns the box with it. */
@@ -75,6 +168,7 @@ export class SecretBox {
 
   /** Seals any JSON value for the given place. */
   seal(place: SealedPlace, value: Json): Buffer {
+    this.#refresh();
     const id = Buffer.from(this.#current, 'utf8');
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv('aes-256-gcm', this.#keys.get(this.#current)!, nonce);
@@ -97,8 +191,9 @@ export class SecretBox {
     if (id === undefined || bytes.length < body + NONCE_BYTES + TAG_BYTES) {
       throw new GodwitError('SECRET_CORRUPT', what);
     }
+    if (!this.#keys.has(id)) this.#refresh();
     const key = this.#keys.get(id);
-    if (key === undefined) throw new GodwitError('SECRET_KEY_MISSING', `${id} (${this.#object})`);
+    if (key === undefined) throw new GodwitError('SECRET_KEY_MISSING', `${id} of ${this.#file}`);
     try {
       const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(body, body + NONCE_BYTES));
       decipher.setAAD(associatedData(place));

@@ -1,0 +1,156 @@
+import type { CheckpointStore, LeafGroup, ReplicaProgress, StoredReplica } from '@godwit/disk';
+import { GodwitError } from '@godwit/domain';
+import { sql } from 'kysely';
+import { type Db, inTransaction } from './database.ts';
+import { type ReplicaDisk, toJson } from './tables.ts';
+
+/** The attempt of a task that wants to write a disk. */
+export interface DiskOwner {
+  taskId: string;
+  /** Fencing number that `claimTask` gave. */
+  attempt: number;
+}
+
+/**
+ * Takes a replica disk over for an attempt and returns it with its new fence: commits of every earlier owner are refused
+ * from here on. The disk's fence grows over all executions, whereas attempts begin at 1 in each.
+ *
+ * @throws GodwitError FENCED when a newer attempt owns the task; NOT_FOUND when the disk is gone
+ */
+export async function claimReplicaDisk(db: Db, id: string, owner: DiskOwner): Promise<ReplicaDisk> {
+  return inTransaction(db, async (trx) => {
+    // Locked: a successor's claim of the task must wait, so that its claim of the disk comes after ours.
+    const task = await trx
+      .selectFrom('task')
+      .select('attempt')
+      .where('id', '=', owner.taskId)
+      .forShare()
+      .executeTakeFirst();
+    if (task === undefined) throw new GodwitError('NOT_FOUND', `Task with ID '${owner.taskId}'`);
+    if (task.attempt !== owner.attempt) {
+      throw new GodwitError('FENCED', `task ${owner.taskId}`, { owner: task.attempt, attempt: owner.attempt });
+    }
+    const disk = await trx
+      .updateTable('replica_disk')
+      .set((eb) => ({ fence: eb('fence', '+', 1), updated_at: sql<Date>`now()` }))
+      .where('id', '=', id)
+      .returningAll()
+      .executeTakeFirst();
+    if (disk === undefined) throw new GodwitError('NOT_FOUND', `Replica disk with ID '${id}'`);
+    return disk;
+  });
+}
+
+/**
+ * Ends a run of a disk: the change token and number of the execution, in the transaction that writes its receipt.
+ *
+ * @throws GodwitError FENCED
+ */
+export async function completeReplicaDisk(
+  db: Db,
+  id: string,
+  fence: number,
+  run: { number: number; size: number; token: string | null },
+): Promise<void> {
+  const result = await db
+    .updateTable('replica_disk')
+    .set({ complete_no: run.number, complete_size: run.size, token: run.token, updated_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .executeTakeFirst();
+  if (result.numUpdatedRows === 0n) throw await fencedDisk(db, id, fence);
+}
+
+async function fencedDisk(db: Db, id: string, fence: number): Promise<GodwitError> {
+  const row = await db.selectFrom('replica_disk').select('fence').where('id', '=', id).executeTakeFirst();
+  return row === undefined
+    ? new GodwitError('NOT_FOUND', `Replica disk with ID '${id}'`)
+    : new GodwitError('FENCED', `replica disk ${id}`, { owner: row.fence, attempt: fence });
+}
+
+/** The leaf table and progress of one replica disk, in Postgres, for the owner of one fence. */
+export class PostgresCheckpointStore implements CheckpointStore {
+  readonly #db: Db;
+  readonly #id: string;
+  readonly #fence: number;
+
+  /** @param fence of the row that `claimReplicaDisk` returned */
+  constructor(db: Db, replicaDiskId: string, fence: number) {
+    this.#db = db;
+    this.#id = replicaDiskId;
+    this.#fence = fence;
+  }
+
+  async load(): Promise<StoredReplica | null> {
+    const row = await this.#db
+      .selectFrom('replica_disk')
+      .select(['complete_no', 'complete_size', 'progress', 'fence'])
+      .where('id', '=', this.#id)
+      .executeTakeFirst();
+    if (row === undefined || row.fence !== this.#fence) throw await fencedDisk(this.#db, this.#id, this.#fence);
+    if (row.complete_no === 0 && row.progress === null) return null;
+    return {
+      complete: row.complete_no === 0 ? null : { number: row.complete_no, size: row.complete_size },
+      progress: row.progress as ReplicaProgress | null,
+    };
+  }
+
+  async readGroups(first: number, count: number): Promise<LeafGroup[]> {
+    const rows = await this.#db
+      .selectFrom('leaf_group')
+      .select(['group_no', 'leaves', 'changed_no', 'changed_mask'])
+      .where('replica_disk_id', '=', this.#id)
+      .where('group_no', '>=', first)
+      .where('group_no', '<', first + count)
+      .orderBy('group_no')
+      .execute();
+    return rows.map((row) => ({
+      group: row.group_no,
+      leaves: row.leaves,
+      changedNo: row.changed_no,
+      changedMask: row.changed_mask,
+    }));
+  }
+
+  async changedGroups(number: number): Promise<number[]> {
+    const rows = await this.#db
+      .selectFrom('leaf_group')
+      .select('group_no')
+      .where('replica_disk_id', '=', this.#id)
+      .where('changed_no', '>', number)
+      .orderBy('group_no')
+      .execute();
+    return rows.map((row) => row.group_no);
+  }
+
+  /** One statement, so one round trip and one flush of the log; every row of it hangs on the fenced update. */
+  async commit(progress: ReplicaProgress, groups: LeafGroup[]): Promise<void> {
+    const owned = sql`
+      update replica_disk set progress = ${toJson(progress)}::jsonb, updated_at = now()
+      where id = ${this.#id} and fence = ${this.#fence}
+      returning id`;
+    if (groups.length === 0) {
+      const { rows } = await owned.execute(this.#db);
+      if (rows.length === 0) throw await fencedDisk(this.#db, this.#id, this.#fence);
+      return;
+    }
+    const values = groups.map(
+      (group) =>
+        sql`(${group.group}::integer, ${asBuffer(group.leaves)}::bytea, ${group.changedNo}::integer, ${asBuffer(group.changedMask)}::bytea)`,
+    );
+    const { numAffectedRows } = await sql`
+      with owned as (${owned})
+      insert into leaf_group (replica_disk_id, group_no, leaves, changed_no, changed_mask)
+      select owned.id, given.* from owned, (values ${sql.join(values)}) as given (group_no, leaves, changed_no, changed_mask)
+      on conflict (replica_disk_id, group_no) do update set
+        leaves = excluded.leaves, changed_no = excluded.changed_no, changed_mask = excluded.changed_mask`.execute(
+      this.#db,
+    );
+    if (numAffectedRows !== BigInt(groups.length)) throw await fencedDisk(this.#db, this.#id, this.#fence);
+  }
+}
+
+/** The driver wants Buffers; no byte is copied. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
