@@ -283,6 +283,7 @@ class NbdDisk implements Disk, ConnectionOwner {
         length,
         payload,
         into,
+        chunks: 0,
         filled: 0,
         scattered: null,
         contextName,
@@ -388,6 +389,7 @@ class NbdDisk implements Disk, ConnectionOwner {
   }
 
   #sendAgain(request: NbdRequest, error: GodwitError): void {
+    request.chunks = 0;
     request.filled = 0;
     request.scattered = null;
     request.descriptors = null;

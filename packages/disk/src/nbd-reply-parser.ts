@@ -18,6 +18,8 @@ type State = 'header' | 'data-offset' | 'data' | 'small';
 
 /** Block status chunks and errors are gathered whole; servers send at most 8 MiB + 4. */
 const MAX_SMALL = 16_777_216;
+/** Chunks of one reply at most, and as many more as the request has sectors. */
+const MAX_CHUNKS = 64;
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -158,6 +160,7 @@ export class NbdReplyParser {
   #startChunk(flags: number, type: number, length: number): void {
     const request = this.#find();
     this.#done = (flags & wire.REPLY_FLAG_DONE) !== 0;
+    if (++request.chunks > MAX_CHUNKS + request.length / 512) throw new ReplyError('a reply without end');
     this.#type = type;
     this.#left = length;
     if (type === wire.REPLY_OFFSET_DATA) {
@@ -202,7 +205,7 @@ export class NbdReplyParser {
     this.#small = NOTHING;
     switch (this.#type) {
       case wire.REPLY_NONE:
-        if (payload.length !== 0) throw new ReplyError('an empty reply that is not empty');
+        if (payload.length !== 0 || !this.#done) throw new ReplyError('an empty chunk that does not end its reply');
         break;
       case wire.REPLY_OFFSET_HOLE: {
         if (request.command !== wire.CMD_READ || payload.length !== 12) throw new ReplyError('a malformed hole');

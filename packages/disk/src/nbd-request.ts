@@ -11,6 +11,8 @@ export interface NbdRequest {
   readonly payload: Uint8Array | null;
   /** Where a read's bytes go; null once nobody waits: they are then drained. */
   into: Uint8Array | null;
+  /** Reply chunks so far. */
+  chunks: number;
   /** Read: bytes filled so far, when chunks came in ascending order. */
   filled: number;
   /** Read: ranges filled out of order, relative to the request; null when there are none. */
@@ -52,8 +54,6 @@ export function cover(request: NbdRequest, offset: number, length: number): bool
   }
   if (offset < request.filled) return false;
   request.scattered ??= [];
-  // A server that cuts a request into more pieces than it has 512-byte sectors is hostile.
-  if (request.scattered.length > request.length / 512 + 8) return false;
   request.scattered.push({ offset, length });
   return true;
 }

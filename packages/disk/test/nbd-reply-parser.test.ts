@@ -15,6 +15,7 @@ function readRequest(into: Uint8Array): NbdRequest {
     length: into.byteLength,
     payload: null,
     into,
+    chunks: 0,
     filled: 0,
     scattered: null,
     contextName: null,
