@@ -1,0 +1,104 @@
+import {
+  type Application,
+  ArgumentParseError,
+  buildApplication,
+  FlagNotFoundError,
+  formatMessageForArgumentScannerError,
+  proposeCompletions,
+  run,
+  text_en,
+} from '@stricli/core';
+import type { CliContext } from './context.ts';
+import { describeFailure, exitCodeOf } from './failure.ts';
+import { loadRoutes } from './nouns.ts';
+import { UsageError } from './usage-error.ts';
+
+/** The application for one command line. */
+export async function buildGodwit(
+  noun: string | undefined,
+  version: string,
+  debug: boolean,
+): Promise<Application<CliContext>> {
+  const explain = (error: unknown): string => describeFailure(error, debug);
+  return buildApplication(await loadRoutes(noun), {
+    name: 'godwit',
+    versionInfo: { currentVersion: version },
+    scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
+    documentation: { useAliasInUsageLine: false, onlyRequiredInUsageLine: true },
+    determineExitCode: exitCodeOf,
+    localization: {
+      text: {
+        ...text_en,
+        noCommandRegisteredForInput: ({ input, corrections }) =>
+          explain(new UsageError(`"${input}" is not a command.${didYouMean(corrections)}`)),
+        exceptionWhileParsingArguments: (error) => explain(new UsageError(parsingMessage(error))),
+        exceptionWhileLoadingCommandFunction: explain,
+        exceptionWhileLoadingCommandContext: explain,
+        exceptionWhileRunningCommand: explain,
+        commandErrorResult: explain,
+      },
+    },
+  });
+}
+
+/**
+ * Runs one command line.
+ *
+ * @param args the command line without the global options
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage
+ */
+export async function runGodwit(
+  args: readonly string[],
+  version: string,
+  makeContext: (stop: (code: number) => void) => CliContext,
+  debug: boolean,
+): Promise<number> {
+  let chosen = 0;
+  const context = makeContext((code) => {
+    chosen = code;
+  });
+  const line = args[0] === 'help' ? [...args.slice(1), '--help'] : [...args];
+  const noun = line.find((word) => !word.startsWith('-'));
+  const app = await buildGodwit(noun, version, debug);
+  const state = { ...context, process: { ...streams(context), exitCode: undefined as number | undefined } };
+  await run(app, line, state as unknown as CliContext);
+  return chosen || toExitCode(state.process.exitCode ?? 0);
+}
+
+/**
+ * What may come next on a half-typed command line.
+ *
+ * @param words the line so far, without the program; the last word is the one being typed, '' when none is begun
+ */
+export async function proposeWords(words: readonly string[], context: CliContext): Promise<string[]> {
+  const app = await buildGodwit(words[0], '', false);
+  const proposals = await proposeCompletions(app, words, context);
+  return proposals.map((proposal) => proposal.completion);
+}
+
+/** The library's own codes are negative: a command line it could not understand is usage, the rest failed. */
+function toExitCode(code: number): number {
+  if (code >= 0) return code;
+  return code === -4 || code === -5 ? 2 : 1;
+}
+
+function streams(context: CliContext) {
+  return { stdout: context.process.stdout, stderr: context.process.stderr, env: context.process.env };
+}
+
+function parsingMessage(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof FlagNotFoundError) {
+    return `Unknown option --${error.input}.${didYouMean(error.corrections.map((name) => (name.startsWith('-') ? name : `--${name}`)))}`;
+  }
+  if (error instanceof ArgumentParseError) {
+    const reason = error.exception instanceof Error ? error.exception.message : String(error.exception);
+    return `--${error.externalFlagNameOrPlaceholder}: ${reason}.`;
+  }
+  return formatMessageForArgumentScannerError(error as FlagNotFoundError, {});
+}
+
+function didYouMean(corrections: readonly string[]): string {
+  const names = corrections.map((name) => `"${name.replaceAll('`', '')}"`);
+  return names.length === 0 ? '' : ` Did you mean ${names.join(' or ')}?`;
+}

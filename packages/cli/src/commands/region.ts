@@ -1,0 +1,138 @@
+import { buildCommand, buildRouteMap } from '@stricli/core';
+import { type ApiObject, listOf, objectOf } from '../api.ts';
+import type { Row } from '../cell.ts';
+import type { CliContext } from '../context.ts';
+import {
+  args,
+  argument,
+  docs,
+  either,
+  type ListFlags,
+  listFlags,
+  outputAliases,
+  type ShowFlags,
+  showFlags,
+  text,
+  toggle,
+} from '../flags.ts';
+import { byCreation, regionId } from '../lookup.ts';
+import { printList, printObject } from '../print.ts';
+import { UsageError } from '../usage-error.ts';
+
+interface EnablementFlags {
+  enabled: boolean;
+  disabled: boolean;
+}
+
+const enablementFlags = {
+  enabled: toggle('Workers and endpoints in it are used'),
+  disabled: toggle('They are not'),
+};
+
+const regionArgument = args(argument('REGION', 'Id or name of the region'));
+
+const create = buildCommand<ShowFlags & EnablementFlags & { description?: string }, [string], CliContext>({
+  docs: docs('Create a region', ['godwit region create site-b --description "Second data centre"']),
+  parameters: {
+    flags: { description: text('Description', 'TEXT'), ...enablementFlags, ...showFlags },
+    aliases: outputAliases,
+    positional: args(argument('NAME', 'Name')),
+  },
+  async func(flags, name) {
+    const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
+    const body: ApiObject = {
+      name,
+      description: flags.description ?? '',
+      ...(enabled === undefined ? {} : { enabled }),
+    };
+    const api = await this.connect();
+    await printObject(this, flags, row(objectOf(await api.post('/regions', { region: body }), 'region')));
+  },
+});
+
+const update = buildCommand<
+  ShowFlags & EnablementFlags & { name?: string; description?: string },
+  [string],
+  CliContext
+>({
+  docs: docs('Change a region', ['godwit region update site-b --disabled']),
+  parameters: {
+    flags: {
+      name: text('New name', 'NAME'),
+      description: text('New description', 'TEXT'),
+      ...enablementFlags,
+      ...showFlags,
+    },
+    aliases: outputAliases,
+    positional: regionArgument,
+  },
+  async func(flags, idOrName) {
+    const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
+    const body: ApiObject = {
+      ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(flags.description === undefined ? {} : { description: flags.description }),
+      ...(enabled === undefined ? {} : { enabled }),
+    };
+    if (Object.keys(body).length === 0) throw new UsageError('Nothing to change was given.');
+    const api = await this.connect();
+    const answer = await api.put(`/regions/${await regionId(api, idOrName)}`, { region: body });
+    await printObject(this, flags, row(objectOf(answer, 'region')));
+  },
+});
+
+const COLUMNS = [
+  'ID',
+  'Name',
+  'Enabled',
+  'Description',
+  'Mapped Endpoint IDs',
+  'Mapped Service IDs',
+  'Created At',
+  'Last Updated At',
+];
+
+const list = buildCommand<ListFlags, [], CliContext>({
+  docs: docs('List the regions', ['godwit region list']),
+  parameters: { flags: listFlags, aliases: outputAliases },
+  async func(flags) {
+    const api = await this.connect();
+    await printList(this, flags, COLUMNS, byCreation(listOf(await api.get('/regions'), 'regions')).map(row));
+  },
+});
+
+const show = buildCommand<ShowFlags, [string], CliContext>({
+  docs: docs('Show a region', ['godwit region show site-b']),
+  parameters: { flags: showFlags, aliases: outputAliases, positional: regionArgument },
+  async func(flags, idOrName) {
+    const api = await this.connect();
+    const answer = await api.get(`/regions/${await regionId(api, idOrName)}`);
+    await printObject(this, flags, row(objectOf(answer, 'region')));
+  },
+});
+
+const remove = buildCommand<Record<never, never>, [string], CliContext>({
+  docs: docs('Delete a region', ['godwit region delete site-b']),
+  parameters: { positional: regionArgument },
+  async func(_flags, idOrName) {
+    const api = await this.connect();
+    await api.delete(`/regions/${await regionId(api, idOrName)}`);
+  },
+});
+
+export const routes = buildRouteMap<string, CliContext>({
+  docs: { brief: 'Places that only some workers reach' },
+  routes: { create, list, show, update, delete: remove },
+});
+
+function row(region: ApiObject): Row {
+  return {
+    ID: region.id ?? null,
+    Name: region.name ?? null,
+    Enabled: region.enabled ?? null,
+    Description: region.description ?? '',
+    'Mapped Endpoint IDs': region.mapped_endpoints ?? [],
+    'Mapped Service IDs': region.mapped_services ?? [],
+    'Created At': region.created_at ?? null,
+    'Last Updated At': region.updated_at ?? null,
+  };
+}

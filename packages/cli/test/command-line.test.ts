@@ -1,0 +1,203 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Application, CommandContext } from '@stricli/core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const program = fileURLToPath(new URL('../bin/godwit.js', import.meta.url));
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'godwit-cli-'));
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Run {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the real program with nothing of this machine's configuration. */
+function godwit(
+  args: string[],
+  options: { env?: Record<string, string>; input?: string; node?: string } = {},
+): Promise<Run> {
+  const env = { PATH: process.env.PATH ?? '', HOME: folder, GODWIT_HOME: join(folder, 'home'), ...options.env };
+  return new Promise((resolve) => {
+    const child = execFile(options.node ?? process.execPath, [program, ...args], { env }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : 1, stdout, stderr });
+    });
+    child.stdin?.end(options.input ?? '');
+  });
+}
+
+describe('a wrong command line ends with 2 and says what was probably meant', () => {
+  test.each([
+    [['endpont', 'list'], 'Did you mean "endpoint"?'],
+    [['endpoint', 'lst'], 'Did you mean "list"?'],
+    [['endpoint', 'list', '--formt', 'json'], 'Did you mean "--format"?'],
+    [['endpoint', 'list', '-f', 'jsn'], 'did you mean "json"?'],
+    [['endpoint', 'list', '--os-clod', 'lab'], 'Did you mean "--os-cloud"?'],
+    [['endpoint', 'create', '--name', 'lab'], '--provider'],
+    [['endpoint', 'show'], 'ENDPOINT'],
+    [['endpoint', 'show', 'a', 'b'], 'Too many arguments'],
+    [['transfer', 'list', '--sort', 'id:up'], 'use asc or desc'],
+    [['transfer', 'list', '--limit', '-3'], '--limit'],
+    [['transfer', 'create', '--origin-endpoint', 'a', '--destination-endpoint', 'b'], '--instance'],
+    [['endpoint', 'list', '--os-cloud', 'nowhere'], 'there is no clouds.yaml'],
+    [['endpoint', 'list', '--os-password', 'x'], 'OS_PASSWORD'],
+    [['provider', 'schema', 'list', 'libvirt', 'conection'], 'Did you mean "connection"?'],
+  ])('%j', async (args, said) => {
+    const run = await godwit(args);
+    expect(run.stderr).toContain(said);
+    expect(run.stderr).toMatch(/^ERROR: /);
+    expect(run.stdout).toBe('');
+    expect(run.code).toBe(2);
+  });
+});
+
+describe('JSON options', () => {
+  test('are refused when they are not JSON objects, without repeating what may be a secret', async () => {
+    const run = await godwit([
+      'endpoint',
+      'create',
+      '--name',
+      'a',
+      '--provider',
+      'b',
+      '--connection',
+      '{"password": hunter2}',
+    ]);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toContain('--connection is not valid JSON');
+    expect(run.stderr).not.toContain('hunter2');
+  });
+
+  test('are read from standard input', async () => {
+    const args = ['endpoint', 'create', '--name', 'a', '--provider', 'b', '--connection-file', '-'];
+    expect((await godwit(args, { input: '[1]' })).stderr).toContain('standard input must be a JSON object');
+    expect((await godwit(args, { input: '{"path": "/images"}' })).stderr).toContain('Nothing says where to sign in');
+  });
+
+  test('exclude their file twins', async () => {
+    const run = await godwit(['transfer', 'update', 'x', '--network-map', '{}', '--network-map-file', 'f']);
+    expect(run).toMatchObject({ code: 2 });
+    expect(run.stderr).toContain('exclude each other');
+  });
+
+  test('that hold a secret draw a warning and the safe way', async () => {
+    const args = [
+      'endpoint',
+      'create',
+      '--name',
+      'a',
+      '--provider',
+      'b',
+      '--connection',
+      '{"auth": {"password": "x"}}',
+    ];
+    const run = await godwit(args);
+    expect(run.stderr).toMatch(/^WARNING: .*auth\.password.*process list.*--connection-file/);
+  });
+});
+
+describe('help', () => {
+  test('names every noun', async () => {
+    const run = await godwit(['--help']);
+    expect(run.code).toBe(0);
+    for (const noun of ['provider', 'endpoint', 'transfer', 'deployment', 'region', 'service', 'verify', 'server']) {
+      expect(run.stdout).toContain(`  ${noun} `);
+    }
+  });
+
+  test('gives examples for every command', async () => {
+    const { buildGodwit } = await import('../src/app.ts');
+    const { nounNames } = await import('../src/nouns.ts');
+    const { generateHelpTextForAllCommands } = await import('@stricli/core');
+    const own = nounNames.filter((noun) => !['verify', 'server', 'db', 'complete'].includes(noun));
+    for (const noun of own) {
+      const texts = generateHelpTextForAllCommands(
+        (await buildGodwit(noun, '0', false)) as unknown as Application<CommandContext>,
+      );
+      const commands = texts.filter(([route]) => route.startsWith(`godwit ${noun} `));
+      expect(commands.length).toBeGreaterThan(0);
+      for (const [route, text] of commands) expect(text, route).toContain(`EXAMPLES\n  `);
+    }
+  });
+
+  test('may be asked for as a command', async () => {
+    const run = await godwit(['help', 'transfer', 'execute']);
+    expect(run.code).toBe(0);
+    expect(run.stdout).toContain('--shutdown-instances');
+  });
+
+  test('has no colours when it is not read on a terminal', async () => {
+    expect((await godwit(['endpoint', 'create', '--help'])).stdout).not.toContain('\x1b');
+  });
+});
+
+describe('a server that cannot be reached', () => {
+  test('is an error that names the address and the remedy', async () => {
+    const env = {
+      OS_AUTH_URL: 'http://127.0.0.1:9/identity/v3',
+      OS_USERNAME: 'u',
+      OS_PASSWORD: 'p',
+      OS_PROJECT_NAME: 'p',
+    };
+    const run = await godwit(['endpoint', 'list'], { env });
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain('ERROR: Cannot reach http://127.0.0.1:9');
+    expect(run.stderr).toContain('npm start');
+  });
+
+  test('is not asked for a password where nobody can type one', async () => {
+    const env = { OS_AUTH_URL: 'http://127.0.0.1:9/identity/v3', OS_USERNAME: 'u' };
+    const run = await godwit(['endpoint', 'list'], { env });
+    expect(run).toMatchObject({ code: 2 });
+    expect(run.stderr).toContain('OS_PASSWORD');
+  });
+});
+
+describe('completion', () => {
+  test('proposes nouns, verbs and options', async () => {
+    const propose = async (line: string) => {
+      const words = line.trim().split(' ');
+      return (await godwit(['complete', 'propose', ...words], { env: { COMP_LINE: line } })).stdout.split('\n');
+    };
+    expect(await propose('godwit endp')).toContain('endpoint');
+    expect(await propose('godwit endpoint sh')).toContain('show');
+    expect(await propose('godwit endpoint ')).toContain('list');
+    expect(await propose('godwit endpoint list --for')).toContain('--format');
+  });
+
+  test('is installed into and removed from .bashrc', async () => {
+    writeFileSync(join(folder, '.bashrc'), '# mine\n');
+    const env = { SHELL: '/bin/bash' };
+    expect((await godwit(['complete', 'install'], { env })).code).toBe(0);
+    const { readFileSync } = await import('node:fs');
+    expect(readFileSync(join(folder, '.bashrc'), 'utf8')).toContain('godwit complete propose');
+    expect((await godwit(['complete', 'uninstall'], { env })).code).toBe(0);
+    expect(readFileSync(join(folder, '.bashrc'), 'utf8')).toContain('# mine');
+    expect(readFileSync(join(folder, '.bashrc'), 'utf8')).not.toContain('godwit');
+  });
+});
+
+test('the version is printed', async () => {
+  expect((await godwit(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test('a reader that goes away is no error', async () => {
+  const { execFileSync } = await import('node:child_process');
+  const text = execFileSync('sh', ['-c', `"$0" "$1" --help | head -1`, process.execPath, program], {
+    env: { PATH: process.env.PATH, HOME: folder },
+    encoding: 'utf8',
+  });
+  expect(text).toBe('USAGE\n');
+});
