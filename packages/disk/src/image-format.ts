@@ -29,23 +29,22 @@ export interface ImageInfo {
   bitmaps: ImageBitmap[];
 }
 
-const extensions: Readonly<Record<string, ImageFormat>> = {
-  raw: 'raw',
-  img: 'raw',
-  qcow2: 'qcow2',
-  vmdk: 'vmdk',
-  vhdx: 'vhdx',
-  vhd: 'vpc',
-  vpc: 'vpc',
-  vdi: 'vdi',
-};
+const extensions: ReadonlyMap<string, ImageFormat> = new Map([
+  ['raw', 'raw'],
+  ['img', 'raw'],
+  ['qcow2', 'qcow2'],
+  ['vmdk', 'vmdk'],
+  ['vhdx', 'vhdx'],
+  ['vhd', 'vpc'],
+  ['vpc', 'vpc'],
+  ['vdi', 'vdi'],
+]);
 /** Backing chains longer than that are refused. */
 const MAX_CHAIN = 16;
 
 /** The format a file name promises, or null. Never looks inside: what a guest can write decides nothing. */
 export function formatByName(path: string): ImageFormat | null {
-  const extension = /\.([a-z0-9]+)$/i.exec(path)?.[1]?.toLowerCase();
-  return (extension !== undefined && extensions[extension]) || null;
+  return extensions.get(/\.([a-z0-9]+)$/i.exec(path)?.[1]?.toLowerCase() ?? '') ?? null;
 }
 
 /**
@@ -176,7 +175,7 @@ function parse(output: string, object: string, format: string): unknown {
 }
 
 function isFormat(name: string | null): name is ImageFormat {
-  return name !== null && Object.values(extensions).some((format) => format === name);
+  return name !== null && [...extensions.values()].some((format) => format === name);
 }
 
 function field(value: unknown, name: string): unknown {

@@ -9,6 +9,8 @@ export function isImageLocked(stderr: string): boolean {
 export function qemuError(stderr: string, object: string, path: string, format: string): GodwitError {
   const lines = stderr.trim().split('\n');
   const reason = (lines.at(-1) ?? '').replace(/^qemu-(img|nbd|io): /, '').slice(0, 500) || 'no message';
+  const bitmap = /Bitmap '([^']*)' is not found/.exec(stderr)?.[1];
+  if (bitmap !== undefined) return new GodwitError('NOT_FOUND', `dirty bitmap ${bitmap} of ${object}`);
   if (/No such file or directory/.test(stderr)) return new GodwitError('NOT_FOUND', `${object} (${path})`);
   if (/No space left on device/.test(stderr)) return new GodwitError('TARGET_FULL', object, { reason });
   if (/Permission denied/.test(stderr)) return new GodwitError('FORBIDDEN', object, { reason });
