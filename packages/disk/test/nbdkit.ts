@@ -27,6 +27,7 @@ export async function nbdkit(folder: string, args: string[], port?: number, sock
   await rm(socket, { force: true });
   const where = port === undefined ? ['-U', socket] : ['-i', '127.0.0.1', '-p', String(port)];
   const child = spawn('nbdkit', ['-f', '--exit-with-parent', ...where, '-P', pidFile, ...args], {
+    env: { ...process.env, TMPDIR: folder },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';
