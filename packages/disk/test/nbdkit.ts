@@ -27,7 +27,6 @@ export async function nbdkit(folder: string, args: string[], port?: number, sock
   await rm(socket, { force: true });
   const where = port === undefined ? ['-U', socket] : ['-i', '127.0.0.1', '-p', String(port)];
   const child = spawn('nbdkit', ['-f', '--exit-with-parent', ...where, '-P', pidFile, ...args], {
-    env: { ...process.env, TMPDIR: folder },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';
@@ -43,9 +42,15 @@ export async function nbdkit(folder: string, args: string[], port?: number, sock
     if (!running) throw new Error(`nbdkit did not start: ${stderr}`);
     await sleep(5);
   }
-  const stop = async (signal: NodeJS.Signals) => {
-    child.kill(signal);
+  const kill = async () => {
+    child.kill('SIGKILL');
     await ended;
+  };
+  /** Politely first, for then it removes its scratch files; a request held back by the delay filter would keep it. */
+  const stop = async () => {
+    child.kill('SIGTERM');
+    await Promise.race([ended, sleep(1_000, undefined, { ref: false })]);
+    await kill();
   };
   return {
     address: {
@@ -55,8 +60,8 @@ export async function nbdkit(folder: string, args: string[], port?: number, sock
       readOnly: false,
     },
     pid: child.pid ?? 0,
-    kill: () => stop('SIGKILL'),
-    [Symbol.asyncDispose]: () => stop('SIGKILL'),
+    kill,
+    [Symbol.asyncDispose]: stop,
   };
 }
 
