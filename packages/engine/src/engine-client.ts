@@ -1,4 +1,5 @@
 import type { JsonObject } from '@godwit/domain';
+import type { Logger } from 'pino';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
 
 export interface ExecuteTransferRequest {
@@ -7,6 +8,8 @@ export interface ExecuteTransferRequest {
   shutdownInstances?: boolean;
   /** Deploy when the execution has completed. Default false. */
   autoDeploy?: boolean;
+  /** Who asks; default: the transfer's user. Becomes the user of an automatic deployment. */
+  userId?: string;
   /** How much of the target is re-read. Default: the transfer's option, else `whole` with shutdownInstances, else `changed`. */
   verify?: 'changed' | 'whole';
   /** How much the source's change tracker is audited. Default: as `verify`. */
@@ -48,13 +51,13 @@ export interface StartedExecution {
  */
 export interface EngineClient {
   /**
-   * Starts a run of a transfer. `NOT_FOUND`; `CONFLICT` while another execution or a deployment that uses the disks
-   * themselves is active.
+   * Starts a run of a transfer. `NOT_FOUND`; `INVALID_INPUT` (the wire contract's 400) while another execution is
+   * active, `CONFLICT` while a deployment of it is.
    */
   executeTransfer(request: ExecuteTransferRequest): Promise<StartedExecution>;
   /**
-   * Starts a deployment of a transfer's disks and creates its row. `NOT_FOUND`; `CONFLICT` when no execution has completed
-   * (unless `force`), an instance has no disks yet, or an execution is active.
+   * Starts a deployment of a transfer's disks and creates its row. `NOT_FOUND`; `INVALID_INPUT` when no execution has
+   * completed (unless `force`), an instance has no disks yet, or an execution is active.
    */
   deploy(request: DeployTransferRequest): Promise<StartedExecution & { deploymentId: string }>;
   /** Starts the removal of a transfer's replica disks, as an execution of its own. `NOT_FOUND`, `CONFLICT` as above. */
@@ -62,9 +65,11 @@ export interface EngineClient {
   /**
    * Cooperative: running copies stop within 2 s, then cleanup tasks run; `CANCELED` at the end. Force: all tasks are
    * `FORCE_CANCELED` and the execution is `CANCELED` at once; what is left on the platforms is removed from the ledger.
-   * `CONFLICT` when it has ended already.
+   * `INVALID_INPUT` when it has ended already.
    */
   cancelExecution(executionId: string, force?: boolean): Promise<void>;
+  /** The same for a deployment's execution; one that still waits for its execution (PENDING) is CANCELED at once. */
+  cancelDeployment(deploymentId: string, force?: boolean): Promise<void>;
   /**
    * Marks the deployment deleted and, for a test failover, removes its instance and clones. A real instance stays. A
    * pending one is only marked. `CONFLICT` while it runs.
@@ -93,4 +98,6 @@ export interface EngineClient {
 export interface EngineClientOptions {
   /** Postgres, the same as the store's. */
   databaseUrl: string;
+  /** Default: silent. */
+  log?: Logger;
 }

@@ -1,0 +1,318 @@
+import { randomUUID } from 'node:crypto';
+import { DBOSClient } from '@dbos-inc/dbos-sdk';
+import {
+  ACTIVE_EXECUTION_STATUSES,
+  type CancelMode,
+  FINAL_EXECUTION_STATUSES,
+  forceCancelTasks,
+  GodwitError,
+} from '@godwit/domain';
+import {
+  type Connection,
+  connect,
+  databaseError,
+  deleteDeployment,
+  deleteTransfer,
+  deploymentsOfTransfer,
+  type Execution,
+  getEndpoint,
+  getExecution,
+  insertDeployment,
+  listReplicaDisks,
+  lockDeployment,
+  lockTransfer,
+  requestCancel,
+  type Transfer,
+  toJson,
+  transactionWithClient,
+} from '@godwit/store';
+import { sql } from 'kysely';
+import { type Logger, pino } from 'pino';
+import { askWorker, type CallDesk, openCallDesk } from './call-desk.ts';
+import { APPLICATION, REAP_CHANNEL } from './contract.ts';
+import { durableLog } from './durable-log.ts';
+import type {
+  DeployTransferRequest,
+  EngineClient,
+  EngineClientOptions,
+  ExecuteTransferRequest,
+  StartedExecution,
+} from './engine-client.ts';
+import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
+import {
+  becomeExecution,
+  deploymentOf,
+  type StartPlace,
+  startDeployment,
+  startDisksDelete,
+  startTransfer,
+} from './start.ts';
+import { changeTasks, taskStates } from './task-board.ts';
+
+/** Connects the API process to the engine. Rejects with `DATABASE_UNAVAILABLE`. */
+export async function connectEngine(options: EngineClientOptions): Promise<EngineClient> {
+  const log = options.log ?? pino({ level: 'silent' });
+  const connection = connect(options.databaseUrl, { applicationName: 'godwit-engine-client', max: 5 });
+  try {
+    const durable = await DBOSClient.create({
+      systemDatabaseUrl: options.databaseUrl,
+      systemDatabasePoolSize: 1,
+      applicationName: APPLICATION,
+      logger: durableLog(log),
+    });
+    const desk = await openCallDesk({ databaseUrl: options.databaseUrl, log });
+    return new PostgresEngineClient(connection, durable, desk, log);
+  } catch (error) {
+    await connection.close();
+    throw GodwitError.wrap(error, 'DATABASE_UNAVAILABLE', 'the database');
+  }
+}
+
+class PostgresEngineClient implements EngineClient {
+  readonly #connection: Connection;
+  readonly #durable: DBOSClient;
+  readonly #desk: CallDesk;
+  readonly #log: Logger;
+
+  constructor(connection: Connection, durable: DBOSClient, desk: CallDesk, log: Logger) {
+    this.#connection = connection;
+    this.#durable = durable;
+    this.#desk = desk;
+    this.#log = log;
+  }
+
+  executeTransfer(request: ExecuteTransferRequest): Promise<StartedExecution> {
+    const shutdown = request.shutdownInstances === true;
+    return this.#start(async (place) => {
+      const transfer = await lockedTransfer(place, request.transferId);
+      await refuseWhileDeploying(place, transfer);
+      const execution = await startTransfer(place, transfer, {
+        shutdown_instances: shutdown,
+        auto_deploy: request.autoDeploy === true,
+        ...(request.verify !== undefined && { verify: request.verify }),
+        ...(request.audit !== undefined && { audit: request.audit }),
+      });
+      if (request.autoDeploy === true) {
+        await insertDeployment(
+          place.trx,
+          deploymentOf(transfer, {
+            user_id: request.userId ?? transfer.user_id,
+            deployer_id: execution.id,
+            last_execution_status: 'PENDING',
+          }),
+        );
+      }
+      return started(execution);
+    });
+  }
+
+  deploy(request: DeployTransferRequest): Promise<StartedExecution & { deploymentId: string }> {
+    return this.#start(async (place) => {
+      const transfer = await lockedTransfer(place, request.transferId);
+      await refuseWhileActive(place, transfer);
+      await refuseWhileDeploying(place, transfer);
+      await refuseWithoutDisks(place, transfer, request.force === true);
+      const test = request.test === true;
+      const deployment = await insertDeployment(
+        place.trx,
+        deploymentOf(transfer, {
+          user_id: request.userId,
+          test,
+          force: request.force === true,
+          clone_disks: test || (request.cloneDisks ?? transfer.clone_disks),
+          ...(request.skipOsMorphing !== undefined && { skip_os_morphing: request.skipOsMorphing }),
+          ...(request.userScripts !== undefined && { user_scripts: toJson(request.userScripts) }),
+          ...(request.osmorphingPoolMappings !== undefined && {
+            instance_osmorphing_minion_pool_mappings: toJson(request.osmorphingPoolMappings),
+          }),
+        }),
+      );
+      return { ...started(await startDeployment(place, deployment)), deploymentId: deployment.id };
+    });
+  }
+
+  deleteDisks(transferId: string): Promise<StartedExecution> {
+    return this.#start(async (place) => {
+      const transfer = await lockedTransfer(place, transferId);
+      await refuseWhileDeploying(place, transfer);
+      const disks = await listReplicaDisks(place.trx, transferId);
+      const instances = transfer.instances.filter((name) => disks.some((disk) => disk.instance === name));
+      if (instances.length === 0) {
+        throw new GodwitError('CONFLICT', `transfer ${transferId}`, { reason: 'it has no disks to delete' });
+      }
+      return started(await startDisksDelete(place, transfer, instances));
+    });
+  }
+
+  async cancelExecution(executionId: string, force = false): Promise<void> {
+    await this.#start(async (place) => {
+      const execution = await getExecution(place.trx, executionId);
+      if (execution === undefined) throw new GodwitError('NOT_FOUND', `Execution with ID '${executionId}'`);
+      await cancel(place, execution, force ? 'force' : 'cooperative');
+    });
+  }
+
+  async cancelDeployment(deploymentId: string, force = false): Promise<void> {
+    await this.#start(async (place) => {
+      const deployment = await lockDeployment(place.trx, deploymentId);
+      if (deployment === undefined) throw new GodwitError('NOT_FOUND', `Deployment with ID '${deploymentId}'`);
+      if (deployment.last_execution_status === 'PENDING') {
+        await place.trx
+          .updateTable('deployment')
+          .set({ last_execution_status: 'CANCELED', updated_at: sql<Date>`now()` })
+          .where('id', '=', deploymentId)
+          .execute();
+        return;
+      }
+      const execution = await place.trx
+        .selectFrom('execution')
+        .selectAll()
+        .where('action_id', '=', deploymentId)
+        .orderBy('number', 'desc')
+        .limit(1)
+        .executeTakeFirst();
+      if (execution === undefined) {
+        throw new GodwitError('CONFLICT', `deployment ${deploymentId}`, { reason: 'it has nothing to cancel' });
+      }
+      await cancel(place, execution, force ? 'force' : 'cooperative');
+    });
+  }
+
+  async deleteDeployment(deploymentId: string): Promise<void> {
+    await this.#start(async ({ trx }) => {
+      const deployment = await lockDeployment(trx, deploymentId);
+      if (deployment === undefined) throw new GodwitError('NOT_FOUND', `Deployment with ID '${deploymentId}'`);
+      if (ACTIVE_EXECUTION_STATUSES.includes(deployment.last_execution_status)) {
+        throw new GodwitError('CONFLICT', `deployment ${deploymentId}`, { reason: 'it is running; cancel it first' });
+      }
+      await deleteDeployment(trx, deploymentId);
+      await sql`select pg_notify(${REAP_CHANNEL}, '')`.execute(trx);
+    });
+  }
+
+  async deleteTransfer(transferId: string): Promise<void> {
+    await this.#start(async (place) => {
+      const transfer = await lockedTransfer(place, transferId);
+      await refuseWhileActive(place, transfer);
+      await refuseWhileDeploying(place, transfer);
+      await deleteTransfer(place.trx, transferId);
+      await sql`select pg_notify(${REAP_CHANNEL}, '')`.execute(place.trx);
+    });
+  }
+
+  async callProvider<M extends ProviderMethod>(
+    endpointId: string,
+    method: M,
+    args: ProviderCalls[M]['args'],
+    options: CallOptions = {},
+  ): Promise<ProviderCalls[M]['result']> {
+    try {
+      const endpoint = await getEndpoint(this.#connection.db, endpointId);
+      if (endpoint === undefined) throw new GodwitError('NOT_FOUND', `Endpoint with ID '${endpointId}'`);
+      return await askWorker(this.#desk, this.#connection.db, endpoint, method, args, options);
+    } catch (error) {
+      throw asGodwit(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#desk.close();
+    await this.#durable.destroy();
+    await this.#connection.close();
+  }
+
+  async #start<T>(work: (place: StartPlace) => Promise<T>): Promise<T> {
+    try {
+      return await transactionWithClient(this.#connection, (trx, client) =>
+        work({ trx, client, durable: this.#durable }),
+      );
+    } catch (error) {
+      this.#log.debug({ err: error }, 'request refused');
+      throw asGodwit(error);
+    }
+  }
+}
+
+const started = (execution: Execution): StartedExecution => ({ executionId: execution.id, number: execution.number });
+
+async function lockedTransfer({ trx }: StartPlace, id: string): Promise<Transfer> {
+  const transfer = await lockTransfer(trx, id);
+  if (transfer === undefined) throw new GodwitError('NOT_FOUND', `Transfer with ID '${id}'`);
+  return transfer;
+}
+
+async function refuseWhileActive({ trx }: StartPlace, transfer: Transfer): Promise<void> {
+  if (!ACTIVE_EXECUTION_STATUSES.includes(transfer.last_execution_status)) return;
+  const row = await trx
+    .selectFrom('execution')
+    .select('id')
+    .where('action_id', '=', transfer.id)
+    .where('status', 'in', [...ACTIVE_EXECUTION_STATUSES])
+    .executeTakeFirst();
+  if (row !== undefined) {
+    throw new GodwitError('INVALID_INPUT', `transfer ${transfer.id}`, {
+      reason: `Another tasks execution is in progress: ['${row.id}']`,
+    });
+  }
+}
+
+async function refuseWhileDeploying({ trx }: StartPlace, transfer: Transfer): Promise<void> {
+  const active = (await deploymentsOfTransfer(trx, transfer.id)).find((deployment) =>
+    ACTIVE_EXECUTION_STATUSES.includes(deployment.last_execution_status),
+  );
+  if (active !== undefined) {
+    throw new GodwitError('CONFLICT', `transfer ${transfer.id}`, { reason: `deployment ${active.id} is running` });
+  }
+}
+
+async function refuseWithoutDisks({ trx }: StartPlace, transfer: Transfer, force: boolean): Promise<void> {
+  const disks = (await listReplicaDisks(trx, transfer.id)).filter((disk) => disk.target !== null);
+  const bare = transfer.instances.find((name) => !disks.some((disk) => disk.instance === name));
+  if (bare !== undefined) {
+    throw new GodwitError('INVALID_INPUT', `transfer ${transfer.id}`, {
+      reason: `instance ${bare} has no transferred disks; execute the transfer first`,
+    });
+  }
+  if (force) return;
+  const unproven = disks.find((disk) => disk.complete_no === 0);
+  if (unproven !== undefined) {
+    throw new GodwitError('INVALID_INPUT', `transfer ${transfer.id}`, {
+      reason: `disk ${unproven.disk_id} of ${unproven.instance} was never transferred completely; execute the transfer, or use force`,
+    });
+  }
+}
+
+async function cancel(place: StartPlace, execution: Execution, mode: CancelMode): Promise<void> {
+  const { trx } = place;
+  const refuse = new GodwitError('INVALID_INPUT', `execution ${execution.id}`, {
+    reason: `No running task to be canceled: the execution is ${execution.status}`,
+  });
+  if (FINAL_EXECUTION_STATUSES.includes(execution.status)) throw refuse;
+  // The walker locks the row too: whatever it was doing is done now, and what it does next it does knowing this.
+  await trx.selectFrom('execution').select('id').where('id', '=', execution.id).forUpdate().execute();
+  const row = await requestCancel(trx, execution.id, mode);
+  if (row === undefined) throw refuse;
+  const projectId = await projectOf(place, execution);
+  if (mode === 'cooperative') {
+    if (row.status === 'RUNNING') await becomeExecution(trx, projectId, execution.id, 'CANCELLING');
+    return;
+  }
+  const tasks = await taskStates(trx, execution.id);
+  await changeTasks(trx, projectId, tasks, forceCancelTasks(tasks), { fenceOff: true });
+  await becomeExecution(trx, projectId, execution.id, 'CANCELED');
+  await sql`select pg_notify(${REAP_CHANNEL}, '')`.execute(trx);
+}
+
+async function projectOf({ trx }: StartPlace, execution: Execution): Promise<string> {
+  const row = await trx
+    .selectFrom(execution.action_type)
+    .select('project_id')
+    .where('id', '=', execution.action_id)
+    .executeTakeFirstOrThrow();
+  return row.project_id;
+}
+
+/** What a caller of the engine sees: one of ours, always. */
+function asGodwit(error: unknown): GodwitError {
+  return GodwitError.wrap(databaseError(error), 'INTERNAL', 'the engine', { id: randomUUID() });
+}

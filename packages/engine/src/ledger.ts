@@ -1,0 +1,34 @@
+import { GodwitError } from '@godwit/domain';
+import type { Ledger } from '@godwit/provider';
+import type { Db } from '@godwit/store';
+import { findLedger, intendLedger, type LedgerOwner, markMade, markRemoved } from '@godwit/store';
+import { type DatabaseRetry, whileDatabaseIsAway } from './database-retry.ts';
+
+/**
+ * The ledger of one task. `intend` resolves when it is committed: what a provider makes after it can be found and removed
+ * by anybody, whatever becomes of this process.
+ */
+export function taskLedger(db: Db, owner: LedgerOwner, retry: DatabaseRetry): Ledger {
+  return {
+    intend: async (kind, name, handle, keep = 'execution') => {
+      const row = await whileDatabaseIsAway(retry, () => intendLedger(db, owner, { kind, name, handle, keep }));
+      return { id: row.id, kind, name: row.name, handle: row.handle };
+    },
+    made: (entry, handle) => whileDatabaseIsAway(retry, () => markMade(db, entry.id, handle)),
+    removed: (kind, name) =>
+      whileDatabaseIsAway(retry, async () => {
+        const row = await findLedger(db, owner.endpointId, kind, name);
+        if (row !== undefined) await markRemoved(db, row.id);
+      }),
+  };
+}
+
+/** For calls that only look: making anything there is a defect of the provider. */
+export const noLedger: Ledger = {
+  intend: (kind, name) =>
+    Promise.reject(
+      new GodwitError('INTERNAL', `${kind} ${name}`, { reason: 'a call that only looks must make nothing' }),
+    ),
+  made: () => Promise.resolve(),
+  removed: () => Promise.resolve(),
+};

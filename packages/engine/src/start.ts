@@ -1,0 +1,200 @@
+import { randomUUID } from 'node:crypto';
+import type { DBOSClient } from '@dbos-inc/dbos-sdk';
+import {
+  type ExecutionStatus,
+  type ExecutionType,
+  type PlannedTask,
+  planDeployment,
+  planDisksDelete,
+  planTransferExecution,
+} from '@godwit/domain';
+import {
+  type ActionType,
+  appendEvent,
+  type Database,
+  type Deployment,
+  type Execution,
+  type ExecutionOptions,
+  insertExecution,
+  insertTasks,
+  type NewDeployment,
+  setExecutionStatus,
+  type Transfer,
+  toJson,
+} from '@godwit/store';
+import type { Transaction } from 'kysely';
+import type pg from 'pg';
+import {
+  APPLICATION,
+  CONTRACT_VERSION,
+  CONTROL_QUEUE,
+  EXECUTION_WORKFLOW,
+  executionWorkflowId,
+  regionQueue,
+  TASK_WORKFLOW,
+  taskWorkflowId,
+} from './contract.ts';
+
+/** One transaction, as the query builder and as the driver see it, and the durable engine's way in. */
+export interface StartPlace {
+  trx: Transaction<Database>;
+  client: pg.PoolClient;
+  durable: DBOSClient;
+}
+
+export interface StartRequest {
+  actionType: ActionType;
+  action: { id: string; project_id: string };
+  type: ExecutionType;
+  plan: PlannedTask[];
+  options?: ExecutionOptions;
+}
+
+/** Writes an execution, its tasks, the event and its workflow. All of it happens with the commit, or none. */
+export async function startExecution(place: StartPlace, request: StartRequest): Promise<Execution> {
+  const { trx } = place;
+  const { action, actionType, type, plan } = request;
+  const execution = await insertExecution(trx, {
+    actionId: action.id,
+    actionType,
+    type,
+    ...(request.options !== undefined && { options: request.options }),
+  });
+  const ids = new Map(plan.map((task) => [task.key, randomUUID() as string]));
+  const id = (key: string): string => ids.get(key) ?? key;
+  // Postgres takes 65,535 parameters a statement; a task has eight.
+  for (let first = 0; first < plan.length; first += 4_000) {
+    await insertTasks(
+      trx,
+      execution.id,
+      plan.slice(first, first + 4_000).map((task) => ({
+        id: id(task.key),
+        instance: task.instance,
+        taskType: task.type,
+        status: task.status,
+        index: task.index,
+        onError: task.onError,
+        ...(task.dependsOn.length > 0 && { dependsOn: task.dependsOn.map(id) }),
+      })),
+    );
+  }
+  await sayExecution(trx, action.project_id, execution);
+  await enqueueExecution(place, execution.id);
+  return execution;
+}
+
+async function enqueueExecution(place: StartPlace, executionId: string): Promise<void> {
+  await place.durable.enqueueInTransaction(
+    place.client,
+    {
+      queueName: CONTROL_QUEUE,
+      workflowName: EXECUTION_WORKFLOW,
+      workflowID: executionWorkflowId(executionId),
+      appVersion: CONTRACT_VERSION,
+      applicationName: APPLICATION,
+    },
+    executionId,
+  );
+}
+
+/** Hands a task to the workers of a region, counted against the limit of the endpoint. */
+export async function enqueueTask(place: StartPlace, taskId: string, region: string, endpoint: string): Promise<void> {
+  await place.durable.enqueueInTransaction(
+    place.client,
+    {
+      queueName: regionQueue(region),
+      queuePartitionKey: endpoint,
+      workflowName: TASK_WORKFLOW,
+      workflowID: taskWorkflowId(taskId),
+      appVersion: CONTRACT_VERSION,
+      applicationName: APPLICATION,
+    },
+    taskId,
+  );
+}
+
+export function startTransfer(place: StartPlace, transfer: Transfer, options: ExecutionOptions): Promise<Execution> {
+  return startExecution(place, {
+    actionType: 'transfer',
+    action: transfer,
+    type: 'transfer_execution',
+    plan: planTransferExecution(transfer.instances, options.shutdown_instances === true),
+    options,
+  });
+}
+
+export function startDisksDelete(place: StartPlace, transfer: Transfer, instances: string[]): Promise<Execution> {
+  return startExecution(place, {
+    actionType: 'transfer',
+    action: transfer,
+    type: 'transfer_disks_delete',
+    plan: planDisksDelete(instances),
+  });
+}
+
+export function startDeployment(place: StartPlace, deployment: Deployment): Promise<Execution> {
+  return startExecution(place, {
+    actionType: 'deployment',
+    action: deployment,
+    type: 'deployment',
+    plan: planDeployment(deployment.instances, deployment.clone_disks),
+  });
+}
+
+/** A deployment takes over what its transfer says, except what the request says. */
+export function deploymentOf(
+  transfer: Transfer,
+  change: Pick<NewDeployment, 'user_id'> & Partial<NewDeployment>,
+): Omit<NewDeployment, 'id'> {
+  return {
+    project_id: transfer.project_id,
+    transfer_id: transfer.id,
+    transfer_scenario: transfer.scenario,
+    instances: toJson(transfer.instances),
+    origin_endpoint_id: transfer.origin_endpoint_id,
+    destination_endpoint_id: transfer.destination_endpoint_id,
+    source_environment: toJson(transfer.source_environment),
+    destination_environment: toJson(transfer.destination_environment),
+    network_map: toJson(transfer.network_map),
+    storage_mappings: toJson(transfer.storage_mappings),
+    notes: transfer.notes,
+    user_scripts: toJson(transfer.user_scripts),
+    clone_disks: transfer.clone_disks,
+    skip_os_morphing: transfer.skip_os_morphing,
+    clustered: transfer.clustered,
+    origin_minion_pool_id: transfer.origin_minion_pool_id,
+    destination_minion_pool_id: transfer.destination_minion_pool_id,
+    instance_osmorphing_minion_pool_mappings: toJson(transfer.instance_osmorphing_minion_pool_mappings),
+    ...change,
+  };
+}
+
+/** Sets an execution's status (and its action's) and tells the readers of events. */
+export async function becomeExecution(
+  trx: Transaction<Database>,
+  projectId: string,
+  executionId: string,
+  status: ExecutionStatus,
+): Promise<Execution | undefined> {
+  const execution = await setExecutionStatus(trx, executionId, status);
+  if (execution !== undefined) await sayExecution(trx, projectId, execution);
+  return execution;
+}
+
+async function sayExecution(trx: Transaction<Database>, projectId: string, execution: Execution): Promise<void> {
+  const { id, action_id, action_type, number, status, type } = execution;
+  await appendEvent(trx, {
+    projectId,
+    type: 'execution.updated',
+    objectType: 'execution',
+    objectId: id,
+    payload: { action_id, action_type, number, type, status },
+  });
+  await appendEvent(trx, {
+    projectId,
+    type: `${action_type}.updated`,
+    objectType: action_type,
+    objectId: action_id,
+    payload: { last_execution_status: status, execution_id: id },
+  });
+}

@@ -1,0 +1,153 @@
+import { mkdir } from 'node:fs/promises';
+import { type EventLevel, GodwitError, type JsonObject } from '@godwit/domain';
+import type { Provider, ProviderContext, SourceProvider, TargetProvider } from '@godwit/provider';
+import {
+  addProgress,
+  addTaskEvent,
+  type Deployment,
+  type Execution,
+  getInfo,
+  type LedgerOwner,
+  openConnectionInfo,
+  type Transfer,
+} from '@godwit/store';
+import type { Logger } from 'pino';
+import { type DatabaseRetry, whileDatabaseIsAway } from './database-retry.ts';
+import { taskLedger } from './ledger.ts';
+import type { BoardTask } from './task-board.ts';
+import type { WorkerContext } from './worker-context.ts';
+
+/** One end of a transfer, ready to be called. */
+export interface Side {
+  readonly provider: Provider;
+  readonly context: ProviderContext;
+  readonly endpointId: string;
+}
+
+/** What a task's body is given. It reads the blackboard and returns the keys it changes there; it knows no other task. */
+export interface TaskContext {
+  readonly worker: WorkerContext;
+  readonly task: BoardTask;
+  readonly execution: Execution;
+  /** The transfer, also when the execution is a deployment's. */
+  readonly transfer: Transfer;
+  readonly deployment: Deployment | null;
+  /** The instance's blackboard in this action, as it was when the task began. */
+  readonly info: JsonObject;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  readonly retry: DatabaseRetry;
+  source(): Promise<Side & { source: SourceProvider }>;
+  target(): Promise<Side & { target: TargetProvider }>;
+  /** A line for people, in the task's progress updates. Written behind the task's back, in order. */
+  say(message: string): void;
+  event(level: EventLevel, message: string): void;
+  /** Bytes finished: patience with trouble starts anew. */
+  gotOn(bytes: number): void;
+  /** Waits until all that was said is written. */
+  settle(): Promise<void>;
+}
+
+/** Reads what the task is about. Rejects with `NOT_FOUND` when its action is gone, `DATABASE_UNAVAILABLE`. */
+export async function openTaskContext(
+  worker: WorkerContext,
+  task: BoardTask,
+  signal: AbortSignal,
+  log: Logger,
+  gotOn: (bytes: number) => void,
+): Promise<TaskContext> {
+  const retry: DatabaseRetry = { log, signal };
+  const { db } = worker;
+  const { execution, transfer, deployment, info } = await whileDatabaseIsAway(retry, () => readAction(worker, task));
+  const owner: LedgerOwner = {
+    projectId: transfer.project_id,
+    endpointId: '',
+    transferId: transfer.id,
+    deploymentId: deployment?.id ?? null,
+    executionId: execution.id,
+    taskId: task.id,
+  };
+  let said: Promise<unknown> = Promise.resolve();
+  /** Lines are for people: a lost one must not fail the task, but it must not vanish unseen either. */
+  const write = (line: string, work: () => Promise<unknown>): void => {
+    said = said
+      .then(() => whileDatabaseIsAway({ log, signal: worker.heart.signal }, work))
+      .catch((error: unknown) => log.warn({ err: error, line }, 'a progress line could not be written'));
+  };
+  const say = (message: string): void => write(message, () => addProgress(db, task.id, { message }));
+  const side = async (endpointId: string): Promise<Side> => {
+    const endpoint = await whileDatabaseIsAway(retry, () =>
+      db.selectFrom('endpoint').select(['id', 'name', 'type']).where('id', '=', endpointId).executeTakeFirst(),
+    );
+    if (endpoint === undefined) throw new GodwitError('NOT_FOUND', `Endpoint with ID '${endpointId}'`);
+    const connectionInfo = await whileDatabaseIsAway(retry, () => openConnectionInfo(db, worker.secrets, endpointId));
+    const workDir = await endpointWorkDir(worker, endpointId);
+    return {
+      provider: await worker.providers.get(endpoint.type),
+      endpointId,
+      context: {
+        endpoint: `endpoint ${endpoint.name}`,
+        connectionInfo,
+        signal,
+        ledger: taskLedger(db, { ...owner, endpointId }, retry),
+        workDir,
+        progress: say,
+      },
+    };
+  };
+  const action = deployment ?? transfer;
+  return {
+    worker,
+    task,
+    execution,
+    transfer,
+    deployment,
+    info,
+    signal,
+    log,
+    retry,
+    source: async () => {
+      const found = await side(action.origin_endpoint_id);
+      const { source } = found.provider;
+      if (source === undefined)
+        throw new GodwitError('UNSUPPORTED', found.context.endpoint, { what: 'being a source' });
+      return { ...found, source };
+    },
+    target: async () => {
+      const found = await side(action.destination_endpoint_id);
+      const { target } = found.provider;
+      if (target === undefined)
+        throw new GodwitError('UNSUPPORTED', found.context.endpoint, { what: 'being a target' });
+      return { ...found, target };
+    },
+    say,
+    event: (level, message) => write(message, () => addTaskEvent(db, task.id, level, message)),
+    gotOn,
+    settle: async () => {
+      await said;
+    },
+  };
+}
+
+/** A folder of the worker's for one endpoint, by the shortest unique name: socket paths end at 107 bytes. */
+export async function endpointWorkDir(worker: WorkerContext, endpointId: string): Promise<string> {
+  const workDir = `${worker.workDir}/${endpointId.slice(0, 8)}`;
+  await mkdir(workDir, { recursive: true, mode: 0o700 });
+  return workDir;
+}
+
+async function readAction(worker: WorkerContext, task: BoardTask) {
+  const { db } = worker;
+  const execution = await db.selectFrom('execution').selectAll().where('id', '=', task.executionId).executeTakeFirst();
+  if (execution === undefined) throw new GodwitError('NOT_FOUND', `Execution with ID '${task.executionId}'`);
+  const deployment =
+    execution.action_type === 'deployment'
+      ? ((await db.selectFrom('deployment').selectAll().where('id', '=', execution.action_id).executeTakeFirst()) ??
+        null)
+      : null;
+  const transferId = deployment?.transfer_id ?? execution.action_id;
+  const transfer = await db.selectFrom('transfer').selectAll().where('id', '=', transferId).executeTakeFirst();
+  if (transfer === undefined) throw new GodwitError('NOT_FOUND', `Transfer with ID '${transferId}'`);
+  const info = await getInfo(db, execution.action_id, task.instance);
+  return { execution, deployment, transfer, info };
+}

@@ -1,0 +1,296 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DBOS, DBOSClient } from '@dbos-inc/dbos-sdk';
+import { GodwitError } from '@godwit/domain';
+import { type Connection, connect, isMigrated, type SecretBox, signOffService } from '@godwit/store';
+import { type Logger, pino } from 'pino';
+import { CallServer } from './call-server.ts';
+import { CANCEL_CHANNEL, lookForCancels } from './cancel.ts';
+import {
+  APPLICATION,
+  CALL_CHANNEL,
+  CONTRACT_VERSION,
+  CONTROL_QUEUE,
+  DEFAULT_REGION,
+  EXECUTION_WORKFLOW,
+  GIVE_UP_CHANNEL,
+  REAP_CHANNEL,
+  regionQueue,
+  TASK_CHANNEL,
+  TASK_WORKFLOW,
+} from './contract.ts';
+import { CopyRunner } from './copy-runner.ts';
+import { whileDatabaseIsAway } from './database-retry.ts';
+import { durableLog } from './durable-log.ts';
+import { Heart } from './heart.ts';
+import { Listener } from './listener.ts';
+import { type ProviderLoaders, ProviderRegistry } from './provider-registry.ts';
+import { REAPER_EVERY_MS, reap } from './reaper.ts';
+import type { ReceiptSigner } from './receipt-signer.ts';
+import { forgetOld, RETENTION_EVERY_MS } from './retention.ts';
+import { DEFAULT_RETRY, type RetryPolicy } from './retry-policy.ts';
+import { Rounds } from './rounds.ts';
+import { Runs } from './runs.ts';
+import { beat, holdSlot, register, type Slot } from './service.ts';
+import { TAKEOVER_EVERY_MS, takeOverDead } from './takeover.ts';
+import type { WorkerContext } from './worker-context.ts';
+import { walkExecution } from './workflows/execution.ts';
+import { runQueuedTask } from './workflows/task.ts';
+
+export interface WorkerOptions {
+  /** Postgres, migrated by somebody else: a worker waits until it is. */
+  databaseUrl: string;
+  providers: ProviderLoaders;
+  secrets: SecretBox;
+  signer: ReceiptSigner;
+  /** Where the worker makes its private folder. Short: socket paths end at 107 bytes. */
+  workDir: string;
+  log?: Logger;
+  /** Name of this machine in the service table. Default: the host name. */
+  host?: string;
+  /** Names of regions this worker serves, made when they do not exist. Default: those the service row is mapped to. */
+  regions?: string[];
+  /** Copies of instances at once in this worker. Default 4, 1 and up. */
+  copies?: number;
+  /** Copies at once from one source endpoint, over all workers. Default 8, 1 and up. */
+  copiesPerEndpoint?: number;
+  /** Days after which ended executions and events are forgotten. Default 30. */
+  retentionDays?: number;
+  retry?: Partial<RetryPolicy>;
+  /** See WorkerContext.reach. */
+  reach?: (point: string) => Promise<void>;
+  /** Shorter times, for tests of what happens when they are over. */
+  heartbeat?: { everyMs?: number; limitMs?: number };
+}
+
+export interface Worker {
+  readonly serviceId: string;
+  readonly executorId: string;
+  /**
+   * `stopped` after stop(); `lost` when it could not tell for 20 s that it lives: it has stopped touching disks, and its
+   * process must end and be started anew.
+   */
+  readonly ended: Promise<'stopped' | 'lost'>;
+  /** Interrupts what runs, leaves it to be resumed, and closes everything. At most about 3 s. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the one worker of this process (the durable engine is a singleton). Resolves when it takes work. Waits for a
+ * database that is not there or not migrated yet.
+ */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const log = options.log ?? pino({ level: 'silent' });
+  // A frozen worker must not hold a lock for ever: the database ends transactions that stand still.
+  const connection = connect(boundedUrl(options.databaseUrl), { applicationName: 'godwit-worker', max: 8 });
+  const providers = new ProviderRegistry(options.providers);
+  const host = options.host ?? os.hostname();
+  const stopping = new AbortController();
+  try {
+    await untilMigrated(connection, log, stopping.signal);
+    return await begin({ ...options, log }, connection, providers, host);
+  } catch (error) {
+    await connection.close();
+    throw GodwitError.wrap(error, 'DATABASE_UNAVAILABLE', 'the database');
+  }
+}
+
+async function begin(
+  options: WorkerOptions & { log: Logger },
+  connection: Connection,
+  providers: ProviderRegistry,
+  host: string,
+): Promise<Worker> {
+  const { log, databaseUrl } = options;
+  const { db } = connection;
+  const ended = Promise.withResolvers<'stopped' | 'lost'>();
+  const slot: Slot = { host, number: undefined };
+  const ears: Ears = { live: undefined };
+  const listener = await Listener.start({
+    databaseUrl,
+    log,
+    name: 'godwit-worker-ears',
+    channels: earChannels(ears),
+    onConnect: async (session) => {
+      await holdSlot(session, slot);
+      ears.live?.catchUp();
+    },
+  });
+  const durable = await DBOSClient.create({
+    systemDatabaseUrl: databaseUrl,
+    systemDatabasePoolSize: 2,
+    applicationName: APPLICATION,
+    logger: durableLog(log),
+  });
+  const service = await register(db, slot, providers.names, options.regions);
+  const workDir = path.join(options.workDir, `w${slot.number ?? 0}`);
+  await emptyFolder(workDir);
+  const heart = new Heart({
+    log,
+    ...options.heartbeat,
+    beat: async () => {
+      await beat(worker, slot, providers.names, options.regions);
+    },
+  });
+  const runs = new Runs(heart.signal);
+  const worker: WorkerContext = {
+    connection,
+    db,
+    durable,
+    providers,
+    secrets: options.secrets,
+    signer: options.signer,
+    log: log.child({ worker: service.executorId }),
+    heart,
+    runs,
+    copies: new CopyRunner(),
+    retry: { ...DEFAULT_RETRY, ...options.retry },
+    service,
+    workDir,
+    reach: options.reach ?? (() => Promise.resolve()),
+  };
+  heart.signal.addEventListener('abort', () => {
+    if (!stopped) ended.resolve('lost');
+  });
+  let stopped = false;
+  const calls = new CallServer(worker);
+  const rounds = new Rounds(worker);
+  rounds.add('takeover', TAKEOVER_EVERY_MS, () => takeOverDead(worker));
+  rounds.add('reaper', REAPER_EVERY_MS, () => reap(worker));
+  rounds.add('retention', RETENTION_EVERY_MS, () => forgetOld(worker, options.retentionDays ?? 30, new Date()));
+  rounds.add('cancel', 5_000, () => lookForCancels(worker));
+  rounds.add('calls', 2_000, async () => calls.look());
+
+  heart.start();
+  await launchDurable(options, worker);
+  await calls.begin();
+  ears.live = {
+    canceled: (executionId) => void lookForCancels(worker, executionId),
+    taskEnded: (executionId) => runs.wake(executionId),
+    call: () => calls.look(),
+    gaveUp: (id) => calls.giveUp(id),
+    reapable: () => rounds.hurry('reaper'),
+    catchUp: () => {
+      runs.wakeAll();
+      rounds.hurry('cancel');
+      calls.look();
+    },
+  };
+  rounds.start();
+  log.info({ executor: service.executorId, providers: providers.names }, 'worker takes work');
+
+  const stop = async (): Promise<void> => {
+    if (stopped) return;
+    stopped = true;
+    heart.stop(new GodwitError('CANCELED', 'this worker'));
+    rounds.stop();
+    await DBOS.shutdown();
+    // What runs is interrupted by the heart's signal; it gets a moment to let go of files, servers and threads.
+    for (let tries = 0; runs.taskIds.length > 0 && tries < 40; tries += 1) await sleep(50);
+    await signOffService(db, service.id).catch((error: unknown) => log.debug({ err: error }, 'could not sign off'));
+    await listener.close();
+    await durable.destroy();
+    await connection.close();
+    ended.resolve('stopped');
+  };
+  return { serviceId: service.id, executorId: service.executorId, ended: ended.promise, stop };
+}
+
+/** What the worker does when it hears something. */
+interface Ears {
+  live:
+    | {
+        canceled(executionId: string): void;
+        taskEnded(executionId: string): void;
+        call(): void;
+        gaveUp(id: string): void;
+        reapable(): void;
+        catchUp(): void;
+      }
+    | undefined;
+}
+
+const earChannels = (ears: Ears): Record<string, (payload: string) => void> => ({
+  [CANCEL_CHANNEL]: (id) => ears.live?.canceled(id),
+  [TASK_CHANNEL]: (id) => ears.live?.taskEnded(id),
+  [CALL_CHANNEL]: () => ears.live?.call(),
+  [GIVE_UP_CHANNEL]: (id) => ears.live?.gaveUp(id),
+  [REAP_CHANNEL]: () => ears.live?.reapable(),
+});
+
+async function launchDurable(options: WorkerOptions, worker: WorkerContext): Promise<void> {
+  const regions = [DEFAULT_REGION, ...worker.service.regions];
+  await worker.durable.registerQueue(CONTROL_QUEUE, {
+    // A walk costs some kilobytes while its copies run: this bounds memory, not speed.
+    workerConcurrency: 500,
+    minPollingIntervalMs: 50,
+  });
+  for (const region of regions) {
+    await worker.durable.registerQueue(regionQueue(region), {
+      workerConcurrency: options.copies ?? 4,
+      partitionConcurrency: Math.max(options.copies ?? 4, options.copiesPerEndpoint ?? 8),
+      minPollingIntervalMs: 50,
+    });
+  }
+  DBOS.setConfig({
+    name: APPLICATION,
+    systemDatabaseUrl: options.databaseUrl,
+    systemDatabasePoolSize: 4,
+    executorID: worker.service.executorId,
+    applicationVersion: CONTRACT_VERSION,
+    runMigrations: false,
+    useListenNotify: false,
+    listenQueues: [CONTROL_QUEUE, ...regions.map(regionQueue)],
+    logger: durableLog(worker.log),
+  });
+  // Kills are no fault of the work: it is resumed as often as it takes.
+  const maxRecoveryAttempts = 1_000_000_000;
+  DBOS.registerWorkflow((id: string) => untilDone(worker, () => walkExecution(worker, id)), {
+    name: EXECUTION_WORKFLOW,
+    maxRecoveryAttempts,
+  });
+  DBOS.registerWorkflow((id: string) => untilDone(worker, () => runQueuedTask(worker, id)), {
+    name: TASK_WORKFLOW,
+    maxRecoveryAttempts,
+  });
+  await DBOS.launch();
+}
+
+/**
+ * A workflow returns only when its work is done. When the worker ends it never returns, so that the workflow stays open for
+ * its successor; what fails for an unforeseen reason is begun again, for leaving it would leave an execution for ever
+ * RUNNING.
+ */
+async function untilDone(worker: WorkerContext, work: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (worker.heart.alive()) worker.log.error({ err: error }, 'a workflow failed; it begins again');
+    }
+    if (!worker.heart.alive()) return new Promise<never>(() => undefined);
+    await sleep(2_000, undefined, { signal: worker.heart.signal }).catch(() => undefined);
+  }
+}
+
+function boundedUrl(databaseUrl: string): string {
+  const url = new URL(databaseUrl);
+  url.searchParams.set('options', '-c idle_in_transaction_session_timeout=20000');
+  return url.href;
+}
+
+async function untilMigrated(connection: Connection, log: Logger, signal: AbortSignal): Promise<void> {
+  for (let told = false; ; told = true) {
+    const ready = await whileDatabaseIsAway({ log, signal }, () => isMigrated(connection));
+    if (ready) return;
+    if (!told) log.info('waiting for the database to be migrated');
+    await sleep(200, undefined, { signal });
+  }
+}
+
+async function emptyFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(folder)) await rm(path.join(folder, name), { recursive: true, force: true });
+}

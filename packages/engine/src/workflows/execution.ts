@@ -1,0 +1,209 @@
+import {
+  advance,
+  cancelTasks,
+  deriveExecutionStatus,
+  FINAL_EXECUTION_STATUSES,
+  isFinalTask,
+  RUNNING_TASK_STATUSES,
+  type TaskStatus,
+} from '@godwit/domain';
+import { type Database, type Execution, transactionWithClient } from '@godwit/store';
+import type { Transaction } from 'kysely';
+import { taskWorkflowId } from '../contract.ts';
+import { whileDatabaseIsAway } from '../database-retry.ts';
+import { type Ends, endsOf, placeOf } from '../placement.ts';
+import { runTask, type TaskOutcome } from '../run-task.ts';
+import { settleExecution } from '../settle.ts';
+import { becomeExecution, enqueueTask, type StartPlace } from '../start.ts';
+import { type BoardTask, changeTasks, taskStates } from '../task-board.ts';
+import { claimTasks, endTask } from '../task-end.ts';
+import type { WorkerContext } from '../worker-context.ts';
+
+/** Looked for in case a notice was lost. */
+const LOOK_MS = 2_000;
+/** How long the knowledge of who holds a handed-out task is good for: its workflow may have died. */
+const HANDED_OUT_MS = 30_000;
+
+/**
+ * Walks the task graph of one execution to its end. It keeps nothing that the tables do not hold: each step locks the
+ * execution, reads its tasks, writes what has ended and what begins, and commits. Whoever runs it again, after any
+ * interruption, goes on from there; so the workflow around it records no steps of its own.
+ */
+export async function walkExecution(worker: WorkerContext, executionId: string): Promise<void> {
+  const inbox = worker.runs.inbox(executionId);
+  try {
+    const walk = new Walk(worker, executionId);
+    while (!(await walk.step())) await inbox.wait(LOOK_MS);
+  } finally {
+    inbox.close();
+  }
+}
+
+/** Statuses in which somebody must have the task. */
+const HELD: readonly TaskStatus[] = ['PENDING', ...RUNNING_TASK_STATUSES];
+
+interface Ended {
+  task: BoardTask;
+  outcome: TaskOutcome;
+}
+
+interface Action {
+  id: string;
+  projectId: string;
+  ends: Ends;
+}
+
+class Walk {
+  readonly #worker: WorkerContext;
+  readonly #executionId: string;
+  /** Tasks that run in this process, with the attempt they run as. */
+  readonly #here = new Map<string, number>();
+  /** Ends that are not yet written. */
+  readonly #ended: Ended[] = [];
+  /** Tasks that were handed to a queue; undefined: not known, ask. */
+  #handedOut: Set<string> | undefined;
+  #handedOutAt = 0;
+  #action: Action | undefined;
+
+  constructor(worker: WorkerContext, executionId: string) {
+    this.#worker = worker;
+    this.#executionId = executionId;
+  }
+
+  /** One transaction further. True when the execution has ended. */
+  async step(): Promise<boolean> {
+    const worker = this.#worker;
+    const retry = { log: worker.log, signal: worker.heart.signal };
+    return whileDatabaseIsAway(retry, async () => {
+      worker.heart.check();
+      if (this.#handedOut === undefined || performance.now() - this.#handedOutAt > HANDED_OUT_MS) {
+        this.#handedOut = await this.#findHandedOut();
+        this.#handedOutAt = performance.now();
+      }
+      const ended = [...this.#ended];
+      try {
+        const begun = await transactionWithClient(worker.connection, (trx, client) =>
+          this.#advance({ trx, client, durable: worker.durable }, ended),
+        );
+        this.#ended.splice(0, ended.length);
+        for (const { task } of ended) this.#here.delete(task.id);
+        if (begun === 'over') {
+          worker.runs.cancel(this.#executionId, true);
+          return true;
+        }
+        for (const task of begun) this.#run(task);
+        return false;
+      } catch (error) {
+        // Whether it was committed is not known; what was handed out must be looked up again.
+        this.#handedOut = undefined;
+        throw error;
+      }
+    });
+  }
+
+  #run(task: BoardTask): void {
+    this.#here.set(task.id, task.attempt);
+    void runTask(this.#worker, task).then((outcome) => {
+      this.#ended.push({ task, outcome });
+      this.#worker.runs.wake(this.#executionId);
+    });
+  }
+
+  async #advance(place: StartPlace, ended: Ended[]): Promise<BoardTask[] | 'over'> {
+    const { trx } = place;
+    const worker = this.#worker;
+    const execution = await trx
+      .selectFrom('execution')
+      .selectAll()
+      .where('id', '=', this.#executionId)
+      .forUpdate()
+      .executeTakeFirst();
+    if (execution === undefined || FINAL_EXECUTION_STATUSES.includes(execution.status)) return 'over';
+    this.#action ??= await readAction(trx, execution);
+    const { id: actionId, projectId, ends } = this.#action;
+    const tasks = await taskStates(trx, execution.id);
+    const byId = new Map(tasks.map((task) => [task.id, task]));
+    const canceling = execution.cancel_requested !== null;
+
+    if (canceling) await changeTasks(trx, projectId, tasks, cancelTasks(tasks));
+    for (const { task, outcome } of ended) {
+      const row = byId.get(task.id);
+      if (row !== undefined) await endTask(trx, projectId, actionId, row, task.attempt, outcome);
+    }
+    if (canceling) worker.runs.cancel(execution.id, false);
+
+    // What a former life of this walk ran here has no one to run it.
+    const orphans = tasks.filter((task) => HELD.includes(task.status) && !this.#isHeld(task, ended));
+    const given = orphans.filter((task) => task.status === 'CANCELLING');
+    await changeTasks(
+      trx,
+      projectId,
+      tasks,
+      given.map((task) => ({ id: task.id, from: task.status, to: 'CANCELED' as const })),
+      { fenceOff: true },
+    );
+    const again = orphans.filter((task) => !given.includes(task));
+
+    const next = advance(tasks, canceling);
+    await changeTasks(trx, projectId, tasks, next.change);
+    const start = [...again, ...next.start.flatMap((id) => byId.get(id) ?? [])];
+    const begun: BoardTask[] = [];
+    for (const task of start) {
+      const where = placeOf(worker, task.type, ends);
+      if (where.here || again.includes(task)) {
+        begun.push(task);
+        continue;
+      }
+      await changeTasks(trx, projectId, tasks, [{ id: task.id, from: task.status, to: 'PENDING' }]);
+      await enqueueTask(place, task.id, where.region, where.endpoint);
+      this.#handedOut?.add(task.id);
+    }
+    await claimTasks(trx, projectId, worker.service, begun);
+
+    const status = deriveExecutionStatus(tasks, canceling);
+    if (FINAL_EXECUTION_STATUSES.includes(status)) {
+      const over = await becomeExecution(trx, projectId, execution.id, status);
+      if (over !== undefined) await settleExecution(place, over);
+      return 'over';
+    }
+    if (status !== execution.status || execution.started_at === null) {
+      await becomeExecution(trx, projectId, execution.id, status);
+    }
+    return begun;
+  }
+
+  /** Somebody runs it: this process (its end may be waiting to be written), or a worker that has it from a queue. */
+  #isHeld(task: BoardTask, ended: Ended[]): boolean {
+    if (this.#handedOut?.has(task.id) === true) return true;
+    if (ended.some((one) => one.task.id === task.id && one.task.attempt === task.attempt)) return true;
+    return this.#here.get(task.id) === task.attempt;
+  }
+
+  async #findHandedOut(): Promise<Set<string>> {
+    const open = await this.#worker.db
+      .selectFrom('task')
+      .select(['id', 'status'])
+      .where('execution_id', '=', this.#executionId)
+      .execute();
+    const ids = open
+      .filter((task) => !isFinalTask(task.status) && task.status !== 'SCHEDULED')
+      .map((task) => taskWorkflowId(task.id));
+    if (ids.length === 0) return new Set();
+    const found = await this.#worker.durable.listWorkflows({ workflowIDs: ids, loadInput: false, loadOutput: false });
+    const alive = new Set(
+      found
+        .filter((workflow) => ['ENQUEUED', 'PENDING', 'DELAYED'].includes(workflow.status))
+        .map((workflow) => workflow.workflowID),
+    );
+    return new Set(open.filter((task) => alive.has(taskWorkflowId(task.id))).map((task) => task.id));
+  }
+}
+
+async function readAction(trx: Transaction<Database>, execution: Execution): Promise<Action> {
+  const action = await trx
+    .selectFrom(execution.action_type)
+    .select(['id', 'project_id', 'origin_endpoint_id', 'destination_endpoint_id'])
+    .where('id', '=', execution.action_id)
+    .executeTakeFirstOrThrow();
+  return { id: action.id, projectId: action.project_id, ends: await endsOf(trx, action) };
+}

@@ -1,0 +1,79 @@
+import { cancelTasks, FINAL_EXECUTION_STATUSES, isFinalTask } from '@godwit/domain';
+import type { Database, Execution } from '@godwit/store';
+import { sql, type Transaction } from 'kysely';
+import { TASK_CHANNEL } from '../contract.ts';
+import { whileDatabaseIsAway } from '../database-retry.ts';
+import { runTask } from '../run-task.ts';
+import { type BoardTask, changeTasks, taskStates } from '../task-board.ts';
+import { claimTasks, endTask } from '../task-end.ts';
+import type { WorkerContext } from '../worker-context.ts';
+
+/**
+ * Runs one task that an execution handed to this region. The execution's walk sees the end in the tables; the notice only
+ * spares it the wait. Run again after an interruption, it claims the task anew under a higher attempt.
+ */
+export async function runQueuedTask(worker: WorkerContext, taskId: string): Promise<void> {
+  const retry = { log: worker.log, signal: worker.heart.signal };
+  const claimed = await whileDatabaseIsAway(retry, async () => {
+    worker.heart.check();
+    return worker.db.transaction().execute(async (trx) => {
+      const board = await lockBoard(trx, taskId);
+      if (board === undefined || isFinalTask(board.task.status)) return undefined;
+      const { execution, projectId, task } = board;
+      if (execution.cancel_requested !== null) {
+        await changeTasks(trx, projectId, [task], cancelTasks([task]));
+        if (task.status === 'CANCELLING') {
+          await changeTasks(trx, projectId, [task], [{ id: task.id, from: task.status, to: 'CANCELED' }]);
+        }
+        if (isFinalTask(task.status)) {
+          await tellWalk(trx, execution.id);
+          return undefined;
+        }
+      }
+      await claimTasks(trx, projectId, worker.service, [task]);
+      return task;
+    });
+  });
+  if (claimed === undefined) return;
+  const outcome = await runTask(worker, claimed);
+  await whileDatabaseIsAway(retry, async () => {
+    worker.heart.check();
+    await worker.db.transaction().execute(async (trx) => {
+      const board = await lockBoard(trx, taskId);
+      if (board === undefined) return;
+      const { execution, projectId, task } = board;
+      if (execution.cancel_requested !== null) await changeTasks(trx, projectId, [task], cancelTasks([task]));
+      await endTask(trx, projectId, execution.action_id, task, claimed.attempt, outcome);
+      await tellWalk(trx, execution.id);
+    });
+  });
+}
+
+interface Board {
+  execution: Execution;
+  projectId: string;
+  task: BoardTask;
+}
+
+/** The task, with its execution locked: walk and task take turns. Undefined when the execution is over or gone. */
+async function lockBoard(trx: Transaction<Database>, taskId: string): Promise<Board | undefined> {
+  const execution = await trx
+    .selectFrom('execution')
+    .selectAll()
+    .where('id', '=', (qb) => qb.selectFrom('task').select('execution_id').where('id', '=', taskId))
+    .forUpdate()
+    .executeTakeFirst();
+  if (execution === undefined || FINAL_EXECUTION_STATUSES.includes(execution.status)) return undefined;
+  const task = (await taskStates(trx, execution.id)).find((one) => one.id === taskId);
+  if (task === undefined) return undefined;
+  const action = await trx
+    .selectFrom(execution.action_type)
+    .select('project_id')
+    .where('id', '=', execution.action_id)
+    .executeTakeFirstOrThrow();
+  return { execution, projectId: action.project_id, task };
+}
+
+async function tellWalk(trx: Transaction<Database>, executionId: string): Promise<void> {
+  await sql`select pg_notify(${TASK_CHANNEL}, ${executionId})`.execute(trx);
+}
