@@ -88,16 +88,24 @@ export interface CopyCounters {
   leavesReread: number;
 }
 
-export const noCounters: CopyCounters = {
-  bytesRead: 0,
-  bytesSent: 0,
-  bytesZeroed: 0,
-  bytesSkipped: 0,
-  bytesResent: 0,
-  leavesRead: 0,
-  leavesZero: 0,
-  leavesReread: 0,
-};
+/** Counters at zero. */
+export function nothingDone(): CopyCounters {
+  return {
+    bytesRead: 0,
+    bytesSent: 0,
+    bytesZeroed: 0,
+    bytesSkipped: 0,
+    bytesResent: 0,
+    leavesRead: 0,
+    leavesZero: 0,
+    leavesReread: 0,
+  };
+}
+
+/** Adds `more` to `sum`. */
+export function addCounters(sum: CopyCounters, more: CopyCounters): void {
+  for (const key of Object.keys(sum) as (keyof CopyCounters)[]) sum[key] += more[key];
+}
 
 /** 1,024 leaves (64 MiB of disk), fewer at the end of the disk: what a target is known to hold. */
 export interface LeafGroup {

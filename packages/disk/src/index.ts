@@ -1,12 +1,16 @@
+export { type Audit, isSampled, SAMPLE_PERIOD } from './candidates.ts';
 export * from './checkpoint-store.ts';
+export * from './copy.ts';
 export * from './counted-disk.ts';
 export * from './disk.ts';
 export * from './disk-address.ts';
 export * from './faulty-disk.ts';
+export * from './file-checkpoint-store.ts';
 export { openFileDisk } from './file-disk.ts';
 export * from './image-format.ts';
 export { type ImageSlice, imageArguments } from './image-source.ts';
 export * from './leaf-table.ts';
+export * from './merkle.ts';
 export { type NbdOptions, openNbd } from './nbd-disk.ts';
 export * from './open-disk.ts';
 export * from './qemu-nbd.ts';

@@ -1,0 +1,75 @@
+import type { CheckpointStore, LeafGroup } from './checkpoint-store.ts';
+import { fillGroup, type LeafLayout } from './leaf-table.ts';
+
+/** Groups read in one call, at most: 512 KiB. */
+const BATCH = 16;
+
+/** The groups of the window in memory: what the target is known to hold, as committed or being committed. */
+export class GroupCache {
+  readonly #store: CheckpointStore;
+  readonly #layout: LeafLayout;
+  readonly #zeroedEnd: number;
+  readonly #groups = new Map<number, { group: LeafGroup; users: number }>();
+  /** Answers of the last batch, null where there is no row. */
+  #batch = new Map<number, LeafGroup | null>();
+
+  constructor(store: CheckpointStore, layout: LeafLayout, zeroedEnd: number) {
+    this.#store = store;
+    this.#layout = layout;
+    this.#zeroedEnd = zeroedEnd;
+  }
+
+  /** Puts a changed group in that is not committed yet; it stays until settle(). */
+  put(group: LeafGroup): void {
+    this.#groups.set(group.group, { group, users: 0 });
+  }
+
+  /** The groups that were put in are committed now. */
+  settle(): void {
+    for (const [number, { users }] of this.#groups) if (users === 0) this.#groups.delete(number);
+  }
+
+  /**
+   * The group, read with those that follow it (below `until`) when it is not here.
+   *
+   * @returns null when it has no row and is known to hold zeroes: materialise it with hold() only when that changes
+   */
+  async load(number: number, until: number): Promise<LeafGroup | null> {
+    const held = this.#groups.get(number);
+    if (held) return held.group;
+    if (!this.#batch.has(number)) {
+      const count = Math.min(BATCH, Math.max(1, until - number));
+      const rows = await this.#store.readGroups(number, count);
+      this.#batch = new Map();
+      for (let i = number; i < number + count; i++) this.#batch.set(i, null);
+      for (const row of rows) this.#batch.set(row.group, row);
+    }
+    const again = this.#groups.get(number);
+    if (again) return again.group;
+    const row = this.#batch.get(number);
+    if (!row && this.#layout.absentIsZero(number, this.#zeroedEnd)) return null;
+    return fillGroup(this.#layout, number, row ?? undefined, this.#zeroedEnd);
+  }
+
+  /** Keeps the group for one item; `loaded` is what load() gave. */
+  hold(number: number, loaded: LeafGroup | null): LeafGroup {
+    let entry = this.#groups.get(number);
+    if (!entry) {
+      const group = loaded ?? fillGroup(this.#layout, number, undefined, this.#zeroedEnd);
+      entry = { group, users: 0 };
+      this.#groups.set(number, entry);
+      // The batch holds the state before this item: a later load() must not see it once the item is recorded.
+      this.#batch.delete(number);
+    }
+    entry.users++;
+    return entry.group;
+  }
+
+  /** One item of the group is recorded and committed. */
+  release(number: number): void {
+    const entry = this.#groups.get(number);
+    if (!entry) return;
+    entry.users--;
+    if (entry.users <= 0) this.#groups.delete(number);
+  }
+}

@@ -1,0 +1,447 @@
+import { GodwitError } from '@godwit/domain';
+import type { BufferPool } from './buffer-pool.ts';
+import type { CandidateRules } from './candidates.ts';
+import {
+  addCounters,
+  type CheckpointStore,
+  type CopyCounters,
+  type LeafGroup,
+  nothingDone,
+  type ReplicaProgress,
+} from './checkpoint-store.ts';
+import type { CopyBegin } from './copy-begin.ts';
+import { GroupCache } from './copy-group-cache.ts';
+import { type CopyItem, planCopy, TrackerSilent } from './copy-planner.ts';
+import { CopyWindow, type WindowCheckpoint, type WindowLimits } from './copy-window.ts';
+import { digest } from './digest.ts';
+import { CHUNK_SIZE, type Disk, LEAF_SIZE } from './disk.ts';
+import type { InFlight } from './in-flight.ts';
+import { runsHave } from './leaf-runs.ts';
+import {
+  changeLeaf,
+  DIGEST_SIZE,
+  GROUP_LEAVES,
+  isUnknown,
+  type LeafLayout,
+  type LeafRun,
+  sameDigest,
+} from './leaf-table.ts';
+
+/** Longest time between two checkpoints while something is finished, ms. */
+const CHECKPOINT_MS = 1_000;
+/** Time that requests in flight get to end by themselves when a pass is stopped, ms; then they are aborted. */
+const GRACE_MS = 700;
+/** Time that aborted requests, and the last flush, get, ms. */
+const ABORT_MS = 400;
+
+/** What one pass works with. `progress`, `marks` and `redo` are its beginning. */
+export interface PassInput extends CopyBegin {
+  /** The disk, in errors. */
+  label: string;
+  source: Disk;
+  target: Disk;
+  store: CheckpointStore;
+  rules: CandidateRules | null;
+  pool: BufferPool;
+  inFlight: InFlight;
+  window: WindowLimits;
+  /** ms; only differences matter. */
+  clock: () => number;
+  signal: AbortSignal;
+  /** Called when something was finished: bytes of the disk decided so far, and what that took. */
+  onProgress: (doneBytes: number, counters: CopyCounters) => void;
+}
+
+/** How a pass ended: `done`, or why it has to start again over everything. */
+export interface PassEnd {
+  kind: 'done' | 'tracker lied' | 'tracker silent';
+  progress: ReplicaProgress;
+}
+
+/**
+ * One pass over the candidates: plans, reads, compares, writes, and commits checkpoints meanwhile.
+ *
+ * @throws the first failure, after everything in flight has ended and what was finished is committed where that is possible
+ */
+export function runPass(input: PassInput): Promise<PassEnd> {
+  return new Pass(input).run();
+}
+
+/** Differing leaves of a chunk: one write, or one request to zero. */
+interface Run extends LeafRun {
+  zero: boolean;
+}
+
+class Pass {
+  readonly #in: PassInput;
+  readonly #layout: LeafLayout;
+  readonly #window: CopyWindow<CopyItem>;
+  readonly #cache: GroupCache;
+  readonly #io = new AbortController();
+  readonly #zeroLeaf = Buffer.alloc(LEAF_SIZE);
+  readonly #maxItems: number;
+  #progress: ReplicaProgress;
+  /** Committed counters plus what is finished since. */
+  readonly #live: CopyCounters;
+  #marks: LeafGroup[];
+  /** Skipped leaves behind the last planned item. */
+  #skips = nothingDone();
+  #weight = 0;
+  #committing: Promise<void> | null = null;
+  #lastCommit: number;
+  #planner: 'running' | 'blocked' | 'done' = 'running';
+  #wakePlanner: (() => void) | null = null;
+  #liedAt: number | null;
+  #silent = false;
+  #stopping = false;
+  #failure: { error: unknown; atStore: boolean } | null = null;
+  #grace: NodeJS.Timeout | undefined;
+  #wake: (() => void) | null = null;
+  #woken = false;
+  #immediate = false;
+
+  constructor(input: PassInput) {
+    this.#in = input;
+    this.#layout = input.layout;
+    this.#progress = input.progress;
+    this.#live = { ...input.progress.counters };
+    this.#marks = input.marks;
+    this.#liedAt = input.progress.trackerLied;
+    this.#window = new CopyWindow<CopyItem>(input.progress.lowWater, input.window);
+    this.#cache = new GroupCache(input.store, input.layout, input.progress.zeroedEnd);
+    for (const mark of input.marks) this.#cache.put(mark);
+    this.#maxItems = Math.max(8, input.source.maxInFlight, input.target.maxInFlight);
+    this.#lastCommit = input.clock();
+  }
+
+  async run(): Promise<PassEnd> {
+    const { signal } = this.#in;
+    const onAbort = () => this.#fail(new GodwitError('CANCELED', this.#in.label, {}, { cause: signal.reason }), false);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    const timer = setInterval(() => this.#rouse(), CHECKPOINT_MS / 4);
+    const planning = this.#plan();
+    try {
+      while (!this.#stopping && !this.#finished()) {
+        this.#issue();
+        this.#commitWhenDue();
+        await this.#sleep();
+      }
+      this.#stopping = true;
+      this.#wakePlanner?.();
+      await this.#drain(planning);
+      return await this.#end();
+    } finally {
+      clearInterval(timer);
+      clearTimeout(this.#grace);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Nothing is left to plan, to write or to record; the last commit is the caller's. */
+  #finished(): boolean {
+    const window = this.#window;
+    const idle = window.inFlightCount === 0 && window.issuableCount === 0 && window.plannedCount === 0;
+    return this.#planner === 'done' && idle && !this.#committing;
+  }
+
+  async #end(): Promise<PassEnd> {
+    const failure = this.#failure;
+    if (failure?.atStore) throw failure.error;
+    const again = this.#silent || (this.#in.progress.pass === 'changed' && this.#liedAt !== null);
+    // A commit that hangs leaves its intent behind; nothing to add.
+    if (failure && this.#committing) throw failure.error;
+    const signal = failure ? AbortSignal.timeout(ABORT_MS) : this.#in.signal;
+    const last = this.#record(this.#window.checkpoint('last'), !failure && again, signal);
+    if (!failure) {
+      await last;
+      return { kind: this.#silent ? 'tracker silent' : again ? 'tracker lied' : 'done', progress: this.#progress };
+    }
+    // What fails here costs a resume from the checkpoint before; the failure to report is the first one.
+    await last.catch(() => undefined);
+    throw failure.error;
+  }
+
+  async #plan(): Promise<void> {
+    const { source, rules, progress } = this.#in;
+    const steps = planCopy({
+      source,
+      layout: this.#layout,
+      cache: this.#cache,
+      pass: progress.pass,
+      rules,
+      from: progress.lowWater,
+      signal: this.#io.signal,
+    });
+    try {
+      for await (const step of steps) {
+        if (this.#stopping) return;
+        if (step.kind === 'advance') {
+          this.#window.advance(step.leaf);
+          this.#tell();
+        } else if (step.kind === 'skip') {
+          this.#skips.leavesZero += step.run.count;
+          this.#skips.bytesSkipped += this.#layout.runLength(step.run);
+          this.#window.advance(step.run.first + step.run.count);
+        } else {
+          while (!this.#window.hasRoom(step.item) && !this.#stopping) await this.#room();
+          if (this.#stopping) return;
+          addCounters(step.item.done, this.#skips);
+          addCounters(this.#live, this.#skips);
+          this.#skips = nothingDone();
+          this.#window.plan(step.item);
+        }
+        this.#rouseLater();
+      }
+    } catch (error) {
+      if (error instanceof TrackerSilent) {
+        this.#silent = true;
+        this.#stopping = true;
+      } else {
+        this.#fail(error, false);
+      }
+    } finally {
+      this.#planner = 'done';
+      this.#rouse();
+    }
+  }
+
+  async #room(): Promise<void> {
+    this.#planner = 'blocked';
+    this.#rouse();
+    await new Promise<void>((resolve) => {
+      this.#wakePlanner = resolve;
+    });
+    this.#wakePlanner = null;
+    this.#planner = 'running';
+  }
+
+  #issue(): void {
+    const { inFlight, pool } = this.#in;
+    for (let item = this.#window.peek(); item; item = this.#window.peek()) {
+      const weight = item.kind === 'read' ? item.bytes / CHUNK_SIZE : 1;
+      const full = this.#weight > 0 && this.#weight + weight > inFlight.limit;
+      const buffer =
+        full || this.#window.inFlightCount >= this.#maxItems
+          ? undefined
+          : item.kind === 'read'
+            ? pool.take(item.bytes)
+            : null;
+      if (buffer === undefined) {
+        inFlight.held();
+        return;
+      }
+      this.#window.next();
+      this.#weight += weight;
+      this.#work(item, buffer)
+        .then(
+          () => this.#itemDone(item),
+          (error) => this.#fail(error, false),
+        )
+        .finally(() => {
+          this.#weight -= weight;
+          if (buffer) pool.give(buffer);
+          this.#rouse();
+        });
+    }
+  }
+
+  #itemDone(item: CopyItem): void {
+    this.#window.finish(item);
+    addCounters(this.#live, item.done);
+    this.#in.inFlight.finished(item.bytes, this.#in.clock());
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#in.onProgress(Math.min(this.#layout.size, this.#window.doneLeaf * LEAF_SIZE), this.#live);
+  }
+
+  async #work(item: CopyItem, buffer: Uint8Array | null): Promise<void> {
+    if (buffer) return this.#readAndSend(item, Buffer.from(buffer.buffer, buffer.byteOffset, item.bytes));
+    const length = this.#layout.runLength(item.run);
+    item.wrote = true;
+    await this.#in.target.zero(item.run.first * LEAF_SIZE, length, this.#io.signal);
+    item.done.bytesZeroed += length;
+    item.done.leavesZero += item.run.count;
+  }
+
+  async #readAndSend(item: CopyItem, bytes: Buffer): Promise<void> {
+    const { first, count } = item.run;
+    await this.#in.source.read(first * LEAF_SIZE, bytes, this.#io.signal);
+    const digests = new Uint8Array(count * DIGEST_SIZE);
+    const runs: Run[] = [];
+    for (let i = 0; i < count; i++) {
+      const leaf = first + i;
+      const length = this.#layout.leafLength(leaf);
+      const data = bytes.subarray(i * LEAF_SIZE, i * LEAF_SIZE + length);
+      const zero = data.equals(length === LEAF_SIZE ? this.#zeroLeaf : this.#zeroLeaf.subarray(0, length));
+      const found = zero ? this.#layout.zeroDigestOf(leaf) : digest(data);
+      digests.set(found, i * DIGEST_SIZE);
+      const at = (leaf - item.group.group * GROUP_LEAVES) * DIGEST_SIZE;
+      if (sameDigest(found, 0, item.group.leaves, at)) {
+        item.done.bytesSkipped += length;
+        continue;
+      }
+      if (!item.listed && !isUnknown(item.group.leaves, at)) this.#caught(leaf * LEAF_SIZE);
+      const last = runs.at(-1);
+      if (last && last.zero === zero && last.first + last.count === leaf) last.count++;
+      else runs.push({ first: leaf, count: 1, zero });
+    }
+    const writes = runs.map((run) => this.#write(item, run, bytes));
+    item.digests = digests;
+    item.done.bytesRead += bytes.byteLength;
+    item.done.leavesRead += count;
+    const ends = await Promise.allSettled(writes);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  async #write(item: CopyItem, run: Run, bytes: Buffer): Promise<void> {
+    const length = this.#layout.runLength(run);
+    const offset = run.first * LEAF_SIZE;
+    item.wrote = true;
+    if (run.zero) {
+      await this.#in.target.zero(offset, length, this.#io.signal);
+      item.done.bytesZeroed += length;
+      return;
+    }
+    const from = offset - item.run.first * LEAF_SIZE;
+    await this.#in.target.write(offset, bytes.subarray(from, from + length), this.#io.signal);
+    item.done.bytesSent += length;
+    for (let leaf = run.first; leaf < run.first + run.count; leaf++) {
+      if (runsHave(this.#in.redo, leaf)) item.done.bytesResent += this.#layout.leafLength(leaf);
+    }
+  }
+
+  /** The tracker missed a change. When only a sample is looked at, the pass ends here and starts again over everything. */
+  #caught(offset: number): void {
+    this.#liedAt = Math.min(offset, this.#liedAt ?? offset);
+    if (this.#in.progress.pass === 'changed') this.#stopping = true;
+  }
+
+  #commitWhenDue(): void {
+    if (this.#committing) return;
+    const window = this.#window;
+    // Half the window: the other half is copied meanwhile.
+    const enough = this.#in.window.bytes / 2;
+    const starving = window.plannedCount > 0 && window.issuableCount <= Math.max(16, 2 * this.#in.inFlight.limit);
+    const blocked = this.#planner === 'blocked' && window.recordableCount * 2 >= window.count;
+    const late = window.recordableCount > 0 && this.#in.clock() - this.#lastCommit >= CHECKPOINT_MS;
+    const due = window.recordableBytes >= enough || blocked || late;
+    if (!starving && !due) return;
+    const checkpoint = window.checkpoint(due || window.recordableBytes >= enough / 2 ? 'both' : 'intend');
+    this.#committing = this.#record(checkpoint, false, this.#io.signal)
+      .catch((error) => this.#fail(error, true))
+      .finally(() => {
+        this.#committing = null;
+        this.#wakePlanner?.();
+        this.#rouse();
+      });
+  }
+
+  /**
+   * Flushes what the checkpoint records, puts it into the leaf table, commits.
+   *
+   * @param again the next pass looks at everything, from 0
+   */
+  async #record(checkpoint: WindowCheckpoint<CopyItem>, again: boolean, signal: AbortSignal): Promise<void> {
+    const counters = { ...this.#progress.counters };
+    // Taken now: what is skipped while the flush runs lies beyond this checkpoint's low-water mark.
+    if (checkpoint.intent.length === 0 && checkpoint.lowWater === this.#window.frontier) {
+      addCounters(counters, this.#skips);
+      addCounters(this.#live, this.#skips);
+      this.#skips = nothingDone();
+    }
+    if (checkpoint.finished.some((item) => item.wrote)) await this.#in.target.flush(signal);
+    const changed = new Map(this.#marks.map((mark) => [mark.group, mark]));
+    for (const item of checkpoint.finished) {
+      addCounters(counters, item.done);
+      if (this.#note(item)) changed.set(item.group.group, item.group);
+    }
+    if (again) {
+      counters.leavesRead = 0;
+      counters.leavesZero = 0;
+    }
+    const progress: ReplicaProgress = {
+      ...this.#progress,
+      ...(again ? { pass: 'compare', lowWater: 0 } : { lowWater: checkpoint.lowWater }),
+      trackerLied: this.#liedAt,
+      intent: checkpoint.intent,
+      counters,
+    };
+    await this.#in.store.commit(progress, [...changed.values()]);
+    this.#progress = progress;
+    this.#lastCommit = this.#in.clock();
+    this.#window.committed();
+    for (const item of checkpoint.finished) this.#cache.release(item.group.group);
+    if (this.#marks.length > 0) {
+      this.#marks = [];
+      this.#cache.settle();
+    }
+  }
+
+  /** Puts a finished item's digests into its group; true when that changed it. */
+  #note(item: CopyItem): boolean {
+    const { group, run, digests } = item;
+    const number = this.#progress.executionNumber;
+    const completeNo = this.#in.complete?.number ?? 0;
+    let changed = false;
+    for (let i = 0; i < run.count; i++) {
+      const leaf = run.first + i;
+      const index = leaf - group.group * GROUP_LEAVES;
+      const found = digests
+        ? digests.subarray(i * DIGEST_SIZE, (i + 1) * DIGEST_SIZE)
+        : this.#layout.zeroDigestOf(leaf);
+      if (sameDigest(group.leaves, index * DIGEST_SIZE, found)) continue;
+      changeLeaf(group, index, found, number, completeNo);
+      changed = true;
+    }
+    return changed;
+  }
+
+  /** Waits until nothing is in flight. What still hangs after it was aborted stays intended. */
+  async #drain(planning: Promise<void>): Promise<void> {
+    const idle = async () => {
+      await planning;
+      await this.#committing;
+      while (this.#weight > 0) await this.#sleep();
+    };
+    const hung = new Promise<void>((resolve) => {
+      this.#io.signal.addEventListener('abort', () => setTimeout(resolve, ABORT_MS), { once: true });
+    });
+    await Promise.race([idle(), hung]);
+  }
+
+  #fail(error: unknown, atStore: boolean): void {
+    this.#failure ??= { error, atStore };
+    if (atStore) this.#failure.atStore = true;
+    this.#stopping = true;
+    this.#grace ??= setTimeout(() => this.#io.abort(), GRACE_MS);
+    this.#rouse();
+  }
+
+  #rouse(): void {
+    if (this.#wake) this.#wake();
+    else this.#woken = true;
+  }
+
+  /** Lets a planner that needs no I/O go on to its end first, so that one commit intends all it found. */
+  #rouseLater(): void {
+    if (this.#immediate) return;
+    this.#immediate = true;
+    setImmediate(() => {
+      this.#immediate = false;
+      this.#rouse();
+    });
+  }
+
+  async #sleep(): Promise<void> {
+    if (!this.#woken) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    this.#wake = null;
+    this.#woken = false;
+  }
+}
