@@ -94,6 +94,7 @@ export const errorCatalogue = {
     'No running worker can serve {object}.',
     'Start a worker ("godwit server worker") in a region that reaches it; see "godwit service list".',
   ),
+  BUSY: entry('retryable', 503, '{object} takes no more at the moment: {reason}', 'Try again in a few seconds.'),
   INTERNAL: entry(
     'permanent',
     500,
@@ -202,6 +203,24 @@ export const errorCatalogue = {
 
   // the installation
   TOOL_MISSING: entry('permanent', 500, '{object} needs the program {tool}, which is not installed.', '{install}'),
+  CONFIG_INVALID: entry(
+    'invalid',
+    400,
+    '{object} is wrong: {reason}',
+    'Correct it; "godwit server --help" lists all settings.',
+  ),
+  HOME_IN_USE: entry(
+    'conflict',
+    409,
+    'Another Godwit (pid {pid}) already runs with {object}.',
+    'Stop that one, or give this one a home of its own with GODWIT_HOME.',
+  ),
+  LISTEN_IN_USE: entry(
+    'conflict',
+    409,
+    'Another program already listens on {object}.',
+    'Stop that program or set GODWIT_LISTEN=HOST:PORT.',
+  ),
   DATABASE_UNAVAILABLE: entry(
     'retryable',
     503,

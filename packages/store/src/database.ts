@@ -63,6 +63,27 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
   };
 }
 
+/**
+ * Creates the database that the URL names when the server has none of that name.
+ *
+ * @throws GodwitError DATABASE_UNAVAILABLE
+ */
+export async function ensureDatabase(url: string): Promise<void> {
+  const server = new URL(url);
+  const name = decodeURIComponent(server.pathname.slice(1));
+  server.pathname = '/postgres';
+  const client = new pg.Client({ connectionString: server.href, connectionTimeoutMillis: 10_000 });
+  try {
+    await client.connect();
+    const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [name]);
+    if (rowCount === 0) await client.query(`create database ${pg.escapeIdentifier(name)}`);
+  } catch (error) {
+    throw GodwitError.wrap(error, 'DATABASE_UNAVAILABLE', 'the database');
+  } finally {
+    await client.end();
+  }
+}
+
 /** Runs `work` in the transaction that `db` already is, or in a new one. */
 export function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
   return db.isTransaction ? work(db) : db.transaction().execute(work);

@@ -62,11 +62,11 @@ export class SecretBox {
    * Reads the key file; with `create` makes it (0600, its folder 0700) when it does not exist.
    *
    * @param file usually GODWIT_HOME/keys/secrets.json
-   * @throws GodwitError SECRET_KEY_MISSING when there is none and `create` is false; SECRET_KEY_FILE when unusable
+   * @throws GodwitError SECRET_KEY_FILE when it is unusable, or there is none and `create` is false
    */
   static load(file: string, create = false): SecretBox {
     if (!existsSync(file)) {
-      if (!create) throw new GodwitError('SECRET_KEY_MISSING', file);
+      if (!create) throw new GodwitError('SECRET_KEY_FILE', file, { reason: 'it does not exist' });
       createKeyFile(file);
     }
     return new SecretBox(file);

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { buildApi } from '@godwit/api';
+import { GodwitError } from '@godwit/domain';
+import { connectEngine } from '@godwit/engine';
+import { connect, SecretBox } from '@godwit/store';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import { homePaths } from './home.ts';
+import { providerLoaders } from './providers.ts';
+import { onEnd, sayReady } from './supervised.ts';
+
+/** `server api`: serves until the process is asked to end. */
+export async function runApi(config: Config, databaseUrl: string, log: Logger): Promise<never> {
+  const connection = connect(databaseUrl, {
+    applicationName: 'godwit-api',
+    onIdleError: (error) => log.debug({ err: error }, 'a database connection was lost'),
+  });
+  const engine = await connectEngine({ databaseUrl, log });
+  const app = await buildApi({
+    connection,
+    engine,
+    providers: await Promise.all(Object.values(providerLoaders).map((load) => load())),
+    secrets: SecretBox.load(homePaths(config.home).secretKeys),
+    config: { version: version(), ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }) },
+    logger: log,
+  });
+  onEnd(
+    async () => {
+      await app.close();
+      await engine.close();
+      await connection.close();
+    },
+    (error) => log.error({ err: error }, 'the API did not end in order'),
+  );
+  try {
+    await app.listen(config.listen);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    const { host, port } = config.listen;
+    if (error.code === 'EADDRINUSE') throw new GodwitError('LISTEN_IN_USE', `${host}:${port}`, {}, { cause: error });
+    throw new GodwitError('CONFIG_INVALID', 'GODWIT_LISTEN', { reason: error.message }, { cause: error });
+  }
+  log.info(config.listen, 'the API listens');
+  sayReady();
+  return new Promise<never>(() => undefined);
+}
+
+function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,103 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import type { LogLevel } from './config.ts';
+
+/** Fields that are never written, whatever is logged and however deep they lie. */
+const SECRET_FIELD =
+  /pass(word|wd|phrase)|secret|token|private_?key|^pkey$|^key$|authorization|cookie|credential|connection_?info|database_?url/i;
+/** A password inside a URL. */
+const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*):[^\s@"]+@/gi;
+const REDACTED = '[redacted]';
+
+export interface LogOptions {
+  level: LogLevel;
+  /** Which process speaks: `server`, `api`, `worker`. */
+  name: string;
+  /** Lines for people instead of JSON. Default: when stderr is a terminal. */
+  human?: boolean;
+  /** Takes finished lines. Default: stderr. */
+  write?: (line: string) => void;
+}
+
+/**
+ * The log of a process: one JSON line per record (`time` in ISO 8601, `level` as a word), or human lines on a terminal.
+ * Secret fields and passwords in URLs are removed.
+ */
+export function createLog(options: LogOptions): Logger {
+  const human = options.human ?? process.stderr.isTTY === true;
+  const write = options.write ?? ((line: string) => void process.stderr.write(line));
+  const destination: DestinationStream = {
+    write: (line) => {
+      const clean = line.replace(URL_PASSWORD, '$1:***@');
+      write(human ? humanLine(clean) : clean);
+    },
+  };
+  return pino(
+    {
+      level: options.level,
+      base: { name: options.name, pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: (fields) => scrub(fields, 0) as Record<string, unknown>,
+      },
+      serializers: { err: errorFields, error: errorFields },
+    },
+    destination,
+  );
+}
+
+/** A copy without secrets. Errors, dates and the like stay as they are; what lies deeper than 6 levels is cut off. */
+function scrub(value: unknown, depth: number): unknown {
+  if (Array.isArray(value)) return depth > 6 ? '[...]' : value.map((item) => scrub(item, depth + 1));
+  if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  if (depth > 6) return '{...}';
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      SECRET_FIELD.test(key) && inner !== null && typeof inner !== 'boolean' ? REDACTED : scrub(inner, depth + 1),
+    ]),
+  );
+}
+
+/** What is worth a line of an error: for ours the code and what to do, for others the stack. */
+function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const cause = error.cause === undefined ? {} : { cause: errorFields(error.cause) };
+  if ('code' in error && 'remedy' in error) {
+    return { code: error.code, message: error.message, remedy: error.remedy, ...cause };
+  }
+  return {
+    type: error.name,
+    message: error.message,
+    stack: error.stack,
+    ...('code' in error && { code: error.code }),
+    ...cause,
+  };
+}
+
+const COLUMN: Readonly<Record<string, string>> = {
+  trace: 'trace',
+  debug: 'debug',
+  info: 'info ',
+  warn: 'WARN ',
+  error: 'ERROR',
+};
+const OWN = new Set(['level', 'time', 'pid', 'name', 'msg', 'err', 'error']);
+
+function humanLine(json: string): string {
+  const record = JSON.parse(json) as Record<string, unknown>;
+  const level = String(record.level);
+  const head = `${String(record.time).slice(11, 23)} ${COLUMN[level] ?? level} ${String(record.name).padEnd(8)}`;
+  const rest = Object.entries(record)
+    .filter(([key]) => !OWN.has(key))
+    .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join('');
+  return `${head} ${String(record.msg ?? '')}${rest}${humanError(record.err ?? record.error)}\n`;
+}
+
+function humanError(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return '';
+  const { code, message, remedy, stack } = error as Record<string, unknown>;
+  if (remedy !== undefined) return `\n    ${String(code)}: ${String(message)} ${String(remedy)}`;
+  return `\n    ${String(stack ?? message)}`;
+}
