@@ -83,6 +83,11 @@ export interface SourceProvider {
   snapshot(ctx: ProviderContext, request: SnapshotRequest): Promise<Snapshot>;
   /** Starts whatever serves the bytes. May be called again after a crash of the worker. */
   open(ctx: ProviderContext, snapshot: Snapshot): Promise<OpenDisks>;
+  /**
+   * Proves that the snapshot held until now. The engine asks when the last byte was read and before it writes receipts;
+   * absent: snapshots of this platform cannot break. Rejects `SNAPSHOT_LOST`.
+   */
+  check?(ctx: ProviderContext, snapshot: Snapshot): Promise<void>;
   /** Ends the snapshot. With `keepToken` the platform goes on tracking changes from this moment (the next run's token). */
   release(ctx: ProviderContext, snapshot: Snapshot, keepToken: boolean): Promise<void>;
   /** Stops tracking from a token that no later run needs. Gone already is success. */

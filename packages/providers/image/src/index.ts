@@ -1,1 +1,1 @@
-export {};
+export { imageProvider } from './provider.ts';

@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { GodwitError, type JsonObject } from '@godwit/domain';
+import { checkInput, type TargetDisk } from '@godwit/provider';
+import { type Static, Type } from 'typebox';
+import { fileName, pathWithin, statOrNull } from './connection.ts';
+import { type DiskFormat, diskFormats } from './environment.ts';
+import { readJson, readMark, requireMark, stateFolder } from './mark.ts';
+
+const handleSchema = Type.Object({
+  /** File of the disk, below the endpoint's folder. */
+  path: Type.String(),
+  format: Type.Enum([...diskFormats]),
+  /** Key in the mark of its folder. */
+  key: Type.String(),
+});
+
+/** A replica disk: what a {@link TargetDisk} of this provider stands for. */
+export interface Replica extends Static<typeof handleSchema> {
+  /** For messages. */
+  object: string;
+  /** Absolute. */
+  file: string;
+}
+
+/** @throws GodwitError INVALID_INPUT, FORBIDDEN (a handle that leads elsewhere) */
+export async function replicaOf(root: string, disk: Pick<TargetDisk, 'id' | 'handle'>): Promise<Replica> {
+  const object = `replica disk ${disk.id}`;
+  const handle = checkInput(handleSchema, disk.handle, `handle of ${object}`);
+  return { ...handle, object, file: await pathWithin(root, handle.path, object) };
+}
+
+/** As it goes into a {@link TargetDisk}. */
+export function replicaHandle(path: string, format: DiskFormat, key: string): JsonObject {
+  return { path, format, key };
+}
+
+/** Folder of the replica disks of one request, below the endpoint's folder. */
+export function replicaFolder(name: string, key: string): string {
+  return join(stateFolder, 'replicas', `${fileName(name)}-${checkedKey(key)}`);
+}
+
+/** A key becomes part of file names. @throws GodwitError INVALID_INPUT */
+export function checkedKey(key: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/.test(key)) return key;
+  throw new GodwitError('INVALID_INPUT', `key ${key}`, { reason: 'it is not fit for a file name' });
+}
+
+/** File name of a disk without extension: unique within the instance, readable where the id allows it. */
+export function diskFileName(id: string): string {
+  const plain = fileName(id.replace(/\.(raw|img|qcow2|vmdk|vhdx?)$/i, ''));
+  return plain === id ? plain : `${plain}-${createHash('sha256').update(id).digest('hex').slice(0, 6)}`;
+}
+
+/** Record beside a replica disk that was handed over to an instance: where it went. */
+export function movedPath(disk: string): string {
+  return `${disk}.moved`;
+}
+
+/** Where the disk's file is now, absolute: also after it was handed over to an instance. Null: gone. */
+export async function presentFile(root: string, replica: Replica): Promise<string | null> {
+  if ((await statOrNull(replica.file)) !== null) return replica.file;
+  const to = await movedTo(replica);
+  if (to === null) return null;
+  const file = await pathWithin(root, to, replica.object);
+  return (await statOrNull(file)) === null ? null : file;
+}
+
+async function movedTo(replica: Replica): Promise<string | null> {
+  const moved = await readJson(movedPath(replica.file));
+  const to = typeof moved === 'object' && moved !== null ? Reflect.get(moved, 'to') : null;
+  return typeof to === 'string' ? to : null;
+}
+
+/**
+ * The disk's file is there and in a folder that is ours.
+ *
+ * @throws GodwitError CONFLICT (handed over to an instance, or gone), FORBIDDEN
+ */
+export async function requireReplica(replica: Replica): Promise<void> {
+  if ((await statOrNull(replica.file)) === null) {
+    const to = await movedTo(replica);
+    const reason =
+      to !== null
+        ? `it was handed over to the deployed instance (${to}); delete the replica disks to start anew`
+        : 'its file is gone; delete the replica disks to start anew';
+    throw new GodwitError('CONFLICT', replica.object, { reason });
+  }
+  await requireMark(dirname(replica.file), replica.key, replica.object);
+}
+
+/** Removes a replica disk and all that belongs to it; its folder too when it was the last. Gone already is success. */
+export async function removeReplica(root: string, replica: Replica): Promise<void> {
+  const folder = dirname(replica.file);
+  if ((await statOrNull(folder)) === null) return;
+  await requireMark(folder, replica.key, replica.object);
+  const name = basename(replica.file);
+  for (const other of await readdir(folder)) {
+    if (other === name || other.startsWith(`${name}.`)) await rm(join(folder, other), { force: true });
+  }
+  const left = (await readdir(folder)).filter((other) => !other.startsWith('.godwit'));
+  if (left.length === 0 && (await readMark(folder))?.kind === 'replica' && folder !== root) {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,214 @@
+import { open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createImage, type DiskAddress, imageArguments, inspectImage, runTool, serveImage } from '@godwit/disk';
+import { GodwitError } from '@godwit/domain';
+import {
+  checkInput,
+  type OpenDisks,
+  type ProviderContext,
+  type StorageMappings,
+  type TargetDisk,
+  type TargetProvider,
+  type TargetRequest,
+} from '@godwit/provider';
+import { errorCode, fileName, openFolder, statOrNull } from './connection.ts';
+import { deployInstance, finalizeInstance, removeInstance } from './deploy.ts';
+import { deleteDiskSnapshots, restoreDisks, snapshotDisks } from './disk-snapshot.ts';
+import { type DiskFormat, destinationEnvironmentSchema, diskFormats } from './environment.ts';
+import { folderBackend } from './inventory.ts';
+import { takeLease } from './lease.ts';
+import { makeMarked, readMark } from './mark.ts';
+import { diskFileName, removeReplica, replicaFolder, replicaHandle, replicaOf, requireReplica } from './replica.ts';
+
+/** A folder as a target: replica disks under `.godwit`, a folder per deployed instance. */
+export const target: TargetProvider = {
+  environmentSchema: destinationEnvironmentSchema,
+  validate,
+  createDisks,
+  openDisks,
+  deleteDisks,
+  snapshotDisks,
+  restoreDisks,
+  deleteDiskSnapshots,
+  deployInstance,
+  finalizeInstance,
+  removeInstance,
+};
+
+async function validate(ctx: ProviderContext, request: TargetRequest): Promise<void> {
+  const root = await openFolder(ctx);
+  checkInput(destinationEnvironmentSchema, request.environment, 'destination_environment');
+  replicaFolder(request.instance.name, request.key);
+  for (const name of backendsIn(request.storageMappings)) {
+    if (name === folderBackend) continue;
+    const reason = `storage_mappings: "${name}" is unknown; a folder has one storage, "${folderBackend}"`;
+    throw new GodwitError('INVALID_INPUT', ctx.endpoint, { reason });
+  }
+  const probe = join(root, `.godwit-probe-${process.pid}-${Date.now()}`);
+  try {
+    await (await open(probe, 'wx')).close();
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'ENOSPC') throw new GodwitError('TARGET_FULL', ctx.endpoint);
+    throw GodwitError.wrap(error, 'FORBIDDEN', ctx.endpoint);
+  } finally {
+    await rm(probe, { force: true });
+  }
+  const folder = join(root, fileName(request.instance.name));
+  if ((await statOrNull(folder)) !== null && (await readMark(folder))?.transfer !== request.transfer) {
+    throw new GodwitError('CONFLICT', ctx.endpoint, {
+      reason: `"${fileName(request.instance.name)}" is in the folder already and not of this transfer`,
+    });
+  }
+  const { bavail, bsize } = await statfs(root);
+  const needed = request.instance.devices.disks.reduce((sum, disk) => sum + disk.size_bytes, 0);
+  if (needed > bavail * bsize) {
+    ctx.progress(`The disks hold up to ${needed} bytes, ${bavail * bsize} are free; only their data will take space`);
+  }
+}
+
+function backendsIn(mappings: StorageMappings): string[] {
+  return [
+    ...(mappings.default ? [mappings.default] : []),
+    ...(mappings.backend_mappings ?? []).map(({ destination }) => destination),
+    ...(mappings.disk_mappings ?? []).map(({ destination }) => destination),
+  ];
+}
+
+async function createDisks(
+  ctx: ProviderContext,
+  request: TargetRequest,
+  existing: TargetDisk[],
+): Promise<TargetDisk[]> {
+  const root = await openFolder(ctx);
+  const environment = checkInput(destinationEnvironmentSchema, request.environment, 'destination_environment');
+  const folder = replicaFolder(request.instance.name, request.key);
+  const disks: TargetDisk[] = [];
+  for (const { id, size_bytes: size } of request.instance.devices.disks) {
+    if (ctx.signal.aborted) throw new GodwitError('CANCELED', ctx.endpoint);
+    const known = existing.find((disk) => disk.id === id);
+    if (known !== undefined) {
+      disks.push(await keepDisk(root, known, size));
+      continue;
+    }
+    await makeMarked(join(root, folder), { kind: 'replica', key: request.key, transfer: request.transfer });
+    disks.push(await createDisk(ctx, root, folder, request, { id, size, format: environment.disk_format ?? 'raw' }));
+  }
+  return disks;
+}
+
+async function createDisk(
+  ctx: ProviderContext,
+  root: string,
+  folder: string,
+  request: TargetRequest,
+  wanted: { id: string; size: number; format: DiskFormat },
+): Promise<TargetDisk> {
+  const { id, size } = wanted;
+  const stem = join(folder, diskFileName(id));
+  for (const format of diskFormats) {
+    const path = `${stem}.${format}`;
+    if ((await statOrNull(join(root, path))) === null) continue;
+    const disk = { id, size, zeroed: false, handle: replicaHandle(path, format, request.key) };
+    const kept = await keepDisk(root, disk, size);
+    await ctx.ledger.made(await ctx.ledger.intend('disk', path, disk.handle, 'transfer'));
+    return { ...kept, zeroed: await isUntouched(join(root, path), format) };
+  }
+  const path = `${stem}.${wanted.format}`;
+  const file = join(root, path);
+  const handle = replicaHandle(path, wanted.format, request.key);
+  const entry = await ctx.ledger.intend('disk', path, handle, 'transfer');
+  const partial = `${file}.partial`;
+  await rm(partial, { force: true });
+  if (wanted.format === 'raw') await createRaw(partial, size, `replica disk ${id}`);
+  else await createImage(partial, 'qcow2', size);
+  await rename(partial, file);
+  await ctx.ledger.made(entry);
+  return { id, size, zeroed: true, handle };
+}
+
+async function createRaw(path: string, size: number, object: string): Promise<void> {
+  try {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      await file.truncate(size);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (errorCode(error) === 'ENOSPC' || errorCode(error) === 'EFBIG') {
+      throw new GodwitError('TARGET_FULL', object, {}, { cause: error });
+    }
+    throw GodwitError.wrap(error, 'PLATFORM_ERROR', object);
+  }
+}
+
+/** A disk of an earlier execution, grown where the source grew. */
+async function keepDisk(root: string, disk: TargetDisk, size: number): Promise<TargetDisk> {
+  const replica = await replicaOf(root, disk);
+  await requireReplica(replica);
+  const present =
+    replica.format === 'raw'
+      ? (await stat(replica.file)).size
+      : (await inspectImage(replica.file, 'qcow2')).virtualSize;
+  if (present >= size) return { ...disk, size: present, zeroed: false };
+  if (replica.format === 'raw') {
+    await truncate(replica.file, size);
+  } else {
+    const args = ['resize', '-q', ...imageArguments(replica.file, 'qcow2'), String(size)];
+    const result = await runTool('qemu-img', args, replica.object);
+    if (result.code !== 0) throw new GodwitError('DISK_GREW', replica.object, { was: present, is: size });
+  }
+  return { ...disk, size, zeroed: false };
+}
+
+/** True when nothing was ever written: the file is one hole. */
+async function isUntouched(file: string, format: DiskFormat): Promise<boolean> {
+  return format === 'raw' && (await stat(file)).blocks === 0;
+}
+
+async function openDisks(ctx: ProviderContext, disks: TargetDisk[], readOnly: boolean): Promise<OpenDisks> {
+  const root = await openFolder(ctx);
+  const addresses: Record<string, DiskAddress> = {};
+  const closers: (() => Promise<void>)[] = [];
+  let closing: Promise<void> | null = null;
+  const close = () => {
+    closing ??= Promise.all(closers.map((end) => end())).then(() => undefined);
+    return closing;
+  };
+  try {
+    for (const disk of disks) {
+      const replica = await replicaOf(root, disk);
+      await requireReplica(replica);
+      if (replica.format === 'raw') {
+        if (!readOnly) {
+          const lease = await takeLease(replica.file, replica.object, ctx.signal);
+          closers.push(() => lease.release());
+        }
+        addresses[disk.id] = { kind: 'file', path: replica.file, readOnly };
+        continue;
+      }
+      // A predecessor's qemu-nbd dies with it; until then its lock of the image keeps this one waiting.
+      const server = await serveImage(
+        { path: replica.file, format: 'qcow2', readOnly, label: replica.object, workDir: ctx.workDir },
+        ctx.signal,
+      );
+      closers.push(() => server.close());
+      addresses[disk.id] = server.address;
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { addresses, close };
+}
+
+async function deleteDisks(ctx: ProviderContext, disks: TargetDisk[]): Promise<void> {
+  const root = await openFolder(ctx);
+  for (const disk of disks) {
+    const replica = await replicaOf(root, disk);
+    await removeReplica(root, replica);
+    await ctx.ledger.removed('disk', replica.path);
+  }
+}
