@@ -1,1 +1,4 @@
-export {};
+export { buildApi } from './api.ts';
+export type { ApiConfig, ApiDeps } from './deps.ts';
+export { type Authenticator, type Caller, isAdmin } from './identity/authenticator.ts';
+export { describeProvider, PROVIDER_TYPE, type ProviderDescription } from './provider-description.ts';

@@ -206,7 +206,7 @@ export const errorCatalogue = {
   CONFIG_INVALID: entry(
     'invalid',
     400,
-    '{object} is wrong: {reason}',
+    '{object} is wrong: {reason}.',
     'Correct it; "godwit server --help" lists all settings.',
   ),
   HOME_IN_USE: entry(

@@ -1,0 +1,29 @@
+import { GodwitError } from '@godwit/domain';
+import type { FastifyInstance } from 'fastify';
+import { API_REQUEST_ID, REQUEST_ID } from './error-handler.ts';
+import type { Authenticator } from './identity/authenticator.ts';
+import { badRequest } from './request-error.ts';
+
+/**
+ * Everything below /v1 needs a token, unrouted paths too, before anything else is said about the request. A project in the
+ * path must be the token's.
+ */
+export function demandTokens(app: FastifyInstance, authenticator: Authenticator): void {
+  app.decorateRequest('caller', null);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header(REQUEST_ID, request.id);
+    if (request.url.includes('%00')) throw badRequest('Malformed request url');
+    // By the route, not by the URL, which has other spellings.
+    const where = request.is404 ? request.url : request.routeOptions.url;
+    if (!/^\/v1(?:[/?]|$)/.test(where ?? '')) return;
+    const token = request.headers['x-auth-token'];
+    const caller = typeof token === 'string' ? await authenticator.authenticate(token) : undefined;
+    if (caller === undefined) throw new GodwitError('UNAUTHORIZED', 'the request');
+    request.caller = caller;
+    reply.header(API_REQUEST_ID, request.id);
+    const { project_id: project } = request.params as { project_id?: string };
+    if (project !== undefined && project !== caller.projectId) {
+      throw badRequest('Malformed request url');
+    }
+  });
+}

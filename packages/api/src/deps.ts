@@ -1,0 +1,40 @@
+import type { EngineClient } from '@godwit/engine';
+import type { Provider } from '@godwit/provider';
+import type { Connection, SecretBox } from '@godwit/store';
+import type { FastifyBaseLogger } from 'fastify';
+import type { Authenticator } from './identity/authenticator.ts';
+
+export interface ApiConfig {
+  /**
+   * Root under which clients reach this server, without a slash at the end: `https://godwit.example.org`. Absent: each
+   * answer names the host that its request named.
+   */
+  publicUrl?: string;
+  /** Version of Godwit, for documents and diagnostics. */
+  version: string;
+  /** Largest body in bytes. Default 4 MiB. */
+  bodyLimit?: number;
+  /** Seconds that a token lives. Default 43,200 (12 h). */
+  tokenSeconds?: number;
+  /** Event streams at the same time. Default 500. */
+  maxEventStreams?: number;
+  /** Milliseconds between heartbeats of an event stream. Default 15,000. */
+  eventHeartbeatMs?: number;
+}
+
+/** All that the API needs from outside. */
+export interface ApiDeps {
+  /** The store; its URL also serves the one connection that listens for events. */
+  connection: Connection;
+  engine: EngineClient;
+  /** Providers of this installation: only their names, abilities and schemas are read. */
+  providers: readonly Provider[];
+  secrets: SecretBox;
+  config: ApiConfig;
+  /** Who tokens belong to. Default: the local identity in the store. */
+  authenticator?: Authenticator;
+  /** Default: silent. */
+  logger?: FastifyBaseLogger;
+  /** The present moment. Default: the system's. */
+  clock?: () => Date;
+}

@@ -1,0 +1,20 @@
+/** Who makes a request, on whose behalf. */
+export interface Caller {
+  userId: string;
+  userName: string;
+  /** Null: the token is unscoped and opens nothing but the identity service. */
+  projectId: string | null;
+  roles: readonly string[];
+  expiresAt: Date;
+}
+
+/** Turns tokens into callers: the local identity, or a Keystone. */
+export interface Authenticator {
+  /** Undefined when the token is unknown, expired or revoked. */
+  authenticate(token: string): Promise<Caller | undefined>;
+}
+
+/** True for those who see and change what belongs to every project. */
+export function isAdmin(caller: Caller): boolean {
+  return caller.roles.includes('admin');
+}

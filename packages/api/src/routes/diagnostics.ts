@@ -1,0 +1,55 @@
+import os from 'node:os';
+import type { JsonObject } from '@godwit/domain';
+import * as store from '@godwit/store';
+import type { App } from '../app.ts';
+import { type ApiContext, demandAdmin } from '../context.ts';
+import { DiagnosticsAnswer } from '../schemas/diagnostics.ts';
+
+/** Every process of the installation, as far as it has told of itself. Host names and addresses: for administrators. */
+export function diagnosticsRoutes(app: App, { db, config }: ApiContext): void {
+  app.get(
+    '/diagnostics',
+    {
+      schema: {
+        operationId: 'getDiagnostics',
+        summary: 'Processes, their hosts and versions',
+        tags: ['diagnostics'],
+        response: { 200: DiagnosticsAnswer },
+      },
+    },
+    async (request) => {
+      demandAdmin(request, 'migration:diagnostics:get');
+      const workers = (await store.listServices(db)).map((service) => diagnosticOf(service.binary, service.specs));
+      return { diagnostics: [ownDiagnostic(config.version), ...workers] };
+    },
+  );
+}
+
+function ownDiagnostic(version: string) {
+  return {
+    application: 'godwit-api',
+    hostname: os.hostname(),
+    ip_addresses: Object.values(os.networkInterfaces())
+      .flatMap((addresses) => addresses ?? [])
+      .filter((address) => !address.internal)
+      .map((address) => address.address),
+    packages: [`godwit==${version}`, `node==${process.versions.node}`],
+    os_info: { system: os.type(), release: os.release(), machine: os.machine() },
+  };
+}
+
+/** What a worker wrote of itself, brought into the shape: a worker of another version may have left things out. */
+function diagnosticOf(binary: string, specs: JsonObject) {
+  const { application, hostname, ip_addresses, packages, os_info } = specs;
+  return {
+    application: typeof application === 'string' ? application : binary,
+    hostname: typeof hostname === 'string' ? hostname : '',
+    ip_addresses: textsOf(ip_addresses),
+    packages: textsOf(packages),
+    os_info: typeof os_info === 'object' && os_info !== null && !Array.isArray(os_info) ? os_info : {},
+  };
+}
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}

@@ -1,0 +1,137 @@
+import { GodwitError, type JsonObject } from '@godwit/domain';
+import { checkInput } from '@godwit/provider';
+import * as store from '@godwit/store';
+import type { App } from '../app.ts';
+import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
+import type { ProviderDescription } from '../provider-description.ts';
+import { found, invalidInput, notFound } from '../request-error.ts';
+import { EndpointAnswer, EndpointCreate, EndpointsAnswer, EndpointUpdate } from '../schemas/endpoint.ts';
+import { NoContent, Params } from '../schemas/params.ts';
+import { endpointToWire, publicPart } from '../wire/endpoint.ts';
+
+export function endpointRoutes(app: App, api: ApiContext): void {
+  const tags = ['endpoints'];
+  const params = Params('endpoint_id');
+
+  app.get(
+    '/endpoints',
+    { schema: { operationId: 'listEndpoints', summary: 'Endpoints', tags, response: { 200: EndpointsAnswer } } },
+    async (request) => ({ endpoints: (await store.listEndpoints(api.db, scopeOf(request))).map(endpointToWire) }),
+  );
+
+  app.get(
+    '/endpoints/:endpoint_id',
+    {
+      schema: { operationId: 'getEndpoint', summary: 'One endpoint', tags, params, response: { 200: EndpointAnswer } },
+    },
+    async (request) => {
+      const id = request.params.endpoint_id;
+      const row = found(await store.getEndpoint(api.db, id, scopeOf(request)), 'Endpoint', id);
+      return { endpoint: endpointToWire(row) };
+    },
+  );
+
+  app.post(
+    '/endpoints',
+    {
+      schema: {
+        operationId: 'createEndpoint',
+        summary: 'Connect a platform',
+        description: 'connection_info is judged by the schema of its type. Whether it connects: validate-connection.',
+        tags,
+        body: EndpointCreate,
+        response: { 200: EndpointAnswer },
+      },
+    },
+    async (request) => {
+      const { endpoint } = request.body;
+      const caller = callerOf(request);
+      const info = judged(provider(api, endpoint.type), endpoint.connection_info);
+      const row = await mapping(() =>
+        store.insertEndpoint(api.db, api.secrets, {
+          projectId: caller.projectId,
+          userId: caller.userId,
+          name: endpoint.name,
+          type: endpoint.type,
+          description: endpoint.description ?? null,
+          ...info,
+          mappedRegions: endpoint.mapped_regions ?? [],
+        }),
+      );
+      return { endpoint: endpointToWire(row) };
+    },
+  );
+
+  app.put(
+    '/endpoints/:endpoint_id',
+    {
+      schema: {
+        operationId: 'updateEndpoint',
+        summary: 'Change an endpoint',
+        description: 'A connection_info replaces the old one whole. The type cannot change after creation.',
+        tags,
+        params,
+        body: EndpointUpdate,
+        response: { 200: EndpointAnswer },
+      },
+    },
+    async (request) => {
+      const id = request.params.endpoint_id;
+      const { endpoint } = request.body;
+      const old = found(await store.getEndpoint(api.db, id, scopeOf(request)), 'Endpoint', id);
+      const info =
+        endpoint.connection_info === undefined ? {} : judged(provider(api, old.type), endpoint.connection_info);
+      const row = await mapping(() =>
+        store.updateEndpoint(api.db, api.secrets, id, {
+          ...(endpoint.name !== undefined && { name: endpoint.name }),
+          ...(endpoint.description !== undefined && { description: endpoint.description }),
+          ...info,
+          ...(endpoint.mapped_regions !== undefined && { mappedRegions: endpoint.mapped_regions ?? [] }),
+        }),
+      );
+      return { endpoint: endpointToWire(found(row, 'Endpoint', id)) };
+    },
+  );
+
+  app.delete(
+    '/endpoints/:endpoint_id',
+    {
+      schema: {
+        operationId: 'deleteEndpoint',
+        summary: 'Forget an endpoint',
+        description: 'Refused with 403 while transfers name it.',
+        tags,
+        params,
+        response: { 204: NoContent },
+      },
+    },
+    async (request, reply) => {
+      const id = request.params.endpoint_id;
+      found(await store.getEndpoint(api.db, id, scopeOf(request)), 'Endpoint', id);
+      if (!(await store.deleteEndpoint(api.db, id))) throw notFound('Endpoint', id);
+      return noContent(reply);
+    },
+  );
+}
+
+function provider(api: ApiContext, type: string): ProviderDescription {
+  const description = api.providers.get(type);
+  if (description === undefined) throw new GodwitError('UNKNOWN_PROVIDER', type);
+  return description;
+}
+
+/** A connection_info that fits the schema, with the part of it that may be shown. */
+function judged({ connectionSchema }: ProviderDescription, connectionInfo: JsonObject) {
+  checkInput(connectionSchema, connectionInfo, 'connection_info');
+  return { connectionInfo, publicInfo: publicPart(connectionSchema, connectionInfo) };
+}
+
+/** A region that does not exist is a mistake in the body, not a missing object of the URL. */
+async function mapping<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof GodwitError && error.code === 'NOT_FOUND') throw invalidInput(error.message, error.object);
+    throw error;
+  }
+}

@@ -1,0 +1,132 @@
+import { Readable } from 'node:stream';
+import { LeafLayout, type ReplicaProgress } from '@godwit/disk';
+import { GodwitError } from '@godwit/domain';
+import * as store from '@godwit/store';
+import { Type } from 'typebox';
+import type { App } from '../app.ts';
+import { type ApiContext, scopeOf } from '../context.ts';
+import { ListQuery, pageOf, single } from '../list-query.ts';
+import { found, invalidInput } from '../request-error.ts';
+import { ReceiptDocument, ReceiptsAnswer } from '../schemas/godwit.ts';
+import { Params } from '../schemas/params.ts';
+import { receiptToWire } from '../wire/godwit.ts';
+
+/** Leaf groups read at a time: 1 MiB of digests. */
+const GROUPS_AT_ONCE = 32;
+
+export function receiptRoutes(app: App, { db }: ApiContext): void {
+  const tags = ['receipts'];
+  const params = Params('receipt_id');
+
+  app.get(
+    '/receipts',
+    {
+      schema: {
+        operationId: 'listReceipts',
+        summary: 'Receipts, newest first',
+        description: 'Filters: transfer_id, execution_id, instance, disk_id, result (match, mismatch)',
+        tags,
+        querystring: ListQuery,
+        response: { 200: ReceiptsAnswer },
+      },
+    },
+    async (request) => {
+      const { query } = request;
+      const transferId = single(query, 'transfer_id');
+      const executionId = single(query, 'execution_id');
+      const instance = single(query, 'instance');
+      const diskId = single(query, 'disk_id');
+      const rows = await store.listReceipts(db, scopeOf(request), {
+        ...pageOf(query),
+        ...(transferId !== undefined && { transferId }),
+        ...(executionId !== undefined && { executionId }),
+        ...(instance !== undefined && { instance }),
+        ...(diskId !== undefined && { diskId }),
+        ...resultOf(single(query, 'result')),
+      });
+      return { receipts: rows.map(receiptToWire) };
+    },
+  );
+
+  app.get(
+    '/receipts/:receipt_id',
+    {
+      schema: {
+        operationId: 'getReceipt',
+        summary: 'The signed receipt itself',
+        description: 'No envelope: the document as it was signed, to be kept and checked by anybody.',
+        tags,
+        params,
+        response: { 200: ReceiptDocument },
+      },
+    },
+    async (request) => {
+      const id = request.params.receipt_id;
+      return found(await store.getReceipt(db, id, scopeOf(request)), 'Receipt', id).document;
+    },
+  );
+
+  app.get(
+    '/receipts/:receipt_id/leaves',
+    {
+      schema: {
+        operationId: 'getReceiptLeaves',
+        summary: 'The leaf table of a receipt',
+        description: '32 bytes per 64 KiB of the disk, in order. 410 when a later execution has changed the disk.',
+        tags,
+        params,
+        produces: ['application/octet-stream'],
+        response: { 200: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) },
+      },
+    },
+    async (request, reply) => {
+      const id = request.params.receipt_id;
+      const receipt = found(await store.getReceipt(db, id, scopeOf(request)), 'Receipt', id);
+      const table = await leafTable(db, receipt);
+      reply.type('application/octet-stream').header('content-length', String(table.bytes));
+      return reply.send(Readable.from(table.read()));
+    },
+  );
+}
+
+function resultOf(word: string | undefined): { result?: 'match' | 'mismatch' } {
+  if (word === undefined) return {};
+  if (word !== 'match' && word !== 'mismatch') throw invalidInput('result must be match or mismatch');
+  return { result: word };
+}
+
+/**
+ * The leaves that a receipt is about, as long as the disk's table still is that one: completed by its execution and changed
+ * by none since.
+ *
+ * @throws GodwitError RECEIPT_SUPERSEDED
+ */
+async function leafTable(
+  db: store.Db,
+  receipt: store.Receipt,
+): Promise<{ bytes: number; read(): AsyncGenerator<Uint8Array> }> {
+  const [execution, disks] = await Promise.all([
+    store.getExecution(db, receipt.execution_id),
+    store.listReplicaDisks(db, receipt.transfer_id, receipt.instance),
+  ]);
+  const disk = disks.find((row) => row.disk_id === receipt.disk_id);
+  const number = execution?.number ?? 0;
+  const superseded = () =>
+    new GodwitError('RECEIPT_SUPERSEDED', `receipt ${receipt.id}`, { number: disk?.complete_no ?? number });
+  if (disk === undefined || number === 0 || disk.complete_no !== number) throw superseded();
+  // Reading needs no ownership, so the fence says nothing here.
+  const groups = new store.PostgresCheckpointStore(db, disk.id, disk.fence);
+  if ((await groups.changedGroups(number)).length > 0) throw superseded();
+  const layout = new LeafLayout(disk.complete_size);
+  const zeroedEnd = (disk.progress as ReplicaProgress | null)?.zeroedEnd ?? 0;
+  async function* read(): AsyncGenerator<Uint8Array> {
+    for (let first = 0; first < layout.groupCount; first += GROUPS_AT_ONCE) {
+      const count = Math.min(GROUPS_AT_ONCE, layout.groupCount - first);
+      const rows = new Map((await groups.readGroups(first, count)).map((row) => [row.group, row.leaves]));
+      for (let group = first; group < first + count; group++) {
+        yield rows.get(group) ?? layout.absentDigests(group, zeroedEnd);
+      }
+    }
+  }
+  return { bytes: layout.leafCount * 32, read };
+}

@@ -1,0 +1,104 @@
+import { GodwitError } from '@godwit/domain';
+import * as store from '@godwit/store';
+import type { App } from '../app.ts';
+import { type ApiContext, callerOf, demandAdmin, noContent } from '../context.ts';
+import { found, invalidInput, nothingDeleted, taken } from '../request-error.ts';
+import { NoContent, Params } from '../schemas/params.ts';
+import { ServiceAnswer, ServiceCreate, ServicesAnswer, ServiceUpdate } from '../schemas/service.ts';
+import { serviceToWire } from '../wire/service.ts';
+
+/** Services are workers. They register themselves; entering one by hand only reserves its place. */
+export function serviceRoutes(app: App, { db }: ApiContext): void {
+  const tags = ['services'];
+  const params = Params('service_id');
+  const read = async (id: string) => serviceToWire(found(await store.getService(db, id), 'Service', id));
+
+  app.get(
+    '/services',
+    { schema: { operationId: 'listServices', summary: 'Workers', tags, response: { 200: ServicesAnswer } } },
+    async (request) => {
+      callerOf(request);
+      return { services: (await store.listServices(db)).map(serviceToWire) };
+    },
+  );
+
+  app.get(
+    '/services/:service_id',
+    { schema: { operationId: 'getService', summary: 'One worker', tags, params, response: { 200: ServiceAnswer } } },
+    async (request) => {
+      callerOf(request);
+      return { service: await read(request.params.service_id) };
+    },
+  );
+
+  app.post(
+    '/services',
+    {
+      schema: {
+        operationId: 'createService',
+        summary: 'Enter a worker by hand',
+        description: 'Its status is UNKNOWN until a worker of that host, binary and topic reports.',
+        tags,
+        body: ServiceCreate,
+        response: { 200: ServiceAnswer },
+      },
+    },
+    async (request) => {
+      demandAdmin(request, 'migration:services:create');
+      const { host, binary, topic, enabled, mapped_regions } = request.body.service;
+      const id = await taken(`service ${binary} on ${host}`, () =>
+        store.inTransaction(db, async (trx) => {
+          const row = await store.insertService(trx, { host, binary, topic, enabled: enabled ?? true });
+          await mapRegions(trx, row.id, mapped_regions ?? []);
+          return row.id;
+        }),
+      );
+      return { service: await read(id) };
+    },
+  );
+
+  app.put(
+    '/services/:service_id',
+    {
+      schema: {
+        operationId: 'updateService',
+        summary: 'Enable, disable or map a worker',
+        tags,
+        params,
+        body: ServiceUpdate,
+        response: { 200: ServiceAnswer },
+      },
+    },
+    async (request) => {
+      demandAdmin(request, 'migration:services:update');
+      const id = request.params.service_id;
+      const { enabled, mapped_regions } = request.body.service;
+      await store.inTransaction(db, async (trx) => {
+        found(await store.updateService(trx, id, enabled === undefined ? {} : { enabled }), 'Service', id);
+        if (mapped_regions !== undefined) await mapRegions(trx, id, mapped_regions);
+      });
+      return { service: await read(id) };
+    },
+  );
+
+  app.delete(
+    '/services/:service_id',
+    {
+      schema: { operationId: 'deleteService', summary: 'Forget a worker', tags, params, response: { 204: NoContent } },
+    },
+    async (request, reply) => {
+      demandAdmin(request, 'migration:services:delete');
+      if (!(await store.deleteService(db, request.params.service_id))) throw nothingDeleted('service');
+      return noContent(reply);
+    },
+  );
+}
+
+async function mapRegions(db: store.Db, id: string, regions: string[]): Promise<void> {
+  try {
+    await store.mapRegions(db, 'service', id, regions);
+  } catch (error) {
+    if (error instanceof GodwitError && error.code === 'NOT_FOUND') throw invalidInput(error.message, error.object);
+    throw error;
+  }
+}

@@ -1,0 +1,57 @@
+import { type Static, Type } from 'typebox';
+import { common, Exact, FreeObject, Id, Nullable, Open } from './json.ts';
+
+const ConnectionInfo = FreeObject(
+  'What the provider needs to connect, by its schema (GET /providers/{platform}/schemas/16). Secret fields are taken once and never shown again',
+);
+
+export const Endpoint = Exact('Endpoint', {
+  ...common,
+  id: Id,
+  user_id: Type.String(),
+  project_id: Type.String(),
+  name: Type.String(),
+  type: Type.String({ examples: ['libvirt'] }),
+  description: Nullable(Type.String()),
+  connection_info: ConnectionInfo,
+  mapped_regions: Type.Array(Id),
+});
+export type Endpoint = Static<typeof Endpoint>;
+
+export const EndpointAnswer = Exact('EndpointAnswer', { endpoint: Endpoint });
+export const EndpointsAnswer = Exact('EndpointsAnswer', { endpoints: Type.Array(Endpoint) });
+
+export const EndpointCreate = Type.Object(
+  {
+    endpoint: Open('EndpointCreateBody', {
+      name: Type.String({ minLength: 1, maxLength: 255 }),
+      type: Type.String({ minLength: 1, maxLength: 255 }),
+      connection_info: ConnectionInfo,
+      description: Type.Optional(Nullable(Type.String())),
+      mapped_regions: Type.Optional(Nullable(Type.Array(Type.String()))),
+    }),
+  },
+  {
+    title: 'EndpointCreate',
+    examples: [
+      {
+        endpoint: { name: 'lab', type: 'libvirt', connection_info: { uri: 'qemu+ssh://root@kvm1.example.org/system' } },
+      },
+    ],
+  },
+);
+export const EndpointUpdate = Open('EndpointUpdate', {
+  endpoint: Open('EndpointUpdateBody', {
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    description: Type.Optional(Nullable(Type.String())),
+    connection_info: Type.Optional(ConnectionInfo),
+    mapped_regions: Type.Optional(Nullable(Type.Array(Type.String()))),
+  }),
+});
+
+export const ValidateConnectionAnswer = Exact('ValidateConnectionAnswer', {
+  'validate-connection': Type.Object(
+    { valid: Type.Boolean(), message: Nullable(Type.String()) },
+    { additionalProperties: false },
+  ),
+});
