@@ -66,7 +66,7 @@ async function databaseUrl(config: Config): Promise<string> {
 }
 
 function usage(message: string): number {
-  process.stderr.write(`ERROR: ${message}\n\n${HELP}`);
+  process.stderr.write(`ERROR: ${message}\n${HELP.slice(0, HELP.indexOf('\n\n'))}\nSee "godwit server --help".\n`);
   return 2;
 }
 

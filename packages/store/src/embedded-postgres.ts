@@ -82,6 +82,8 @@ export async function startPostgres(folder: string, options: PostgresOptions = {
     throw diskFull(error) ? new GodwitError('DATABASE_DISK_FULL', folder, {}, { cause: error }) : error;
   }
   await endLeftover(data);
+  // It may have been made while this machine allowed another way of running it.
+  launch.give(data);
 
   const deadline = Date.now() + (options.timeoutMs ?? 60_000);
   let port = options.port ?? rememberedPort(folder) ?? (await freePort());

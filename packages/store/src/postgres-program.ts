@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chownSync, existsSync, lstatSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, lchownSync, lstatSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { GodwitError } from '@godwit/domain';
@@ -92,7 +92,7 @@ export function chooseLaunch(object: string): Launch {
     return {
       // setpriv stands after unshare: entering a namespace clears the signal.
       command: (program, args, bound) => line([...namespace, ...(bound ? bind : []), program, ...args]),
-      give: () => undefined,
+      give: (file) => giveTo(file, 0),
     };
   }
   const nobody = [
@@ -107,7 +107,7 @@ export function chooseLaunch(object: string): Launch {
     return {
       command: (program, args, bound) =>
         line([...nobody, ...(bound ? ['--pdeathsig', 'INT'] : []), '--', program, ...args]),
-      give: giveTo,
+      give: (file) => giveTo(file, NOBODY),
     };
   }
   throw new GodwitError('DATABASE_ROOT', object);
@@ -119,8 +119,14 @@ function works(command: string, args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore', timeout: 10_000 }).status === 0;
 }
 
-function giveTo(file: string): void {
-  chownSync(file, NOBODY, NOBODY);
-  if (!lstatSync(file).isDirectory()) return;
-  for (const name of readdirSync(file)) giveTo(path.join(file, name));
+/** What belongs to that user already is left as it is, with all that is in it. */
+function giveTo(file: string, uid: number): void {
+  if (lstatSync(file).uid !== uid) giveAll(file, uid);
+}
+
+function giveAll(file: string, uid: number): void {
+  const folder = lstatSync(file).isDirectory();
+  if (folder) for (const name of readdirSync(file)) giveAll(path.join(file, name), uid);
+  // The folder last: one that has changed hands has changed hands whole.
+  lchownSync(file, uid, uid);
 }
