@@ -1,6 +1,8 @@
 export { type Audit, isSampled, SAMPLE_PERIOD } from './candidates.ts';
 export * from './checkpoint-store.ts';
 export * from './copy.ts';
+export { type CopyHooks, type CopyJob, runCopyJob } from './copy-job.ts';
+export * from './copy-pool.ts';
 export * from './counted-disk.ts';
 export * from './disk.ts';
 export * from './disk-address.ts';
