@@ -1,5 +1,5 @@
 import { GodwitError, type JsonObject } from '@godwit/domain';
-import { databaseError } from '@godwit/store';
+import { addTaskEvent, databaseError } from '@godwit/store';
 import { withRetry } from './retry-policy.ts';
 import type { BoardTask } from './task-board.ts';
 import { openTaskContext } from './task-context.ts';
@@ -45,7 +45,12 @@ export function runTask(worker: WorkerContext, task: BoardTask): Promise<TaskOut
           policy: worker.retry,
           signal,
           progress: () => progress,
-          onRetry: (error, waitMs) => log.warn({ err: error, waitMs }, 'will try again'),
+          onRetry: (error, waitMs) => {
+            log.warn({ err: error, waitMs }, 'will try again');
+            void addTaskEvent(worker.db, taskId, 'WARNING', `${error.explain()} Trying again.`).catch(
+              (cause: unknown) => log.debug({ err: cause }, 'an event could not be written'),
+            );
+          },
           retryable: isRetryable,
         },
         attemptOnce,
@@ -62,7 +67,7 @@ export function runTask(worker: WorkerContext, task: BoardTask): Promise<TaskOut
 }
 
 function isRetryable(error: unknown): error is GodwitError {
-  return error instanceof GodwitError && error.kind === 'retryable' && error.code !== 'NO_WORKER';
+  return error instanceof GodwitError && error.kind === 'retryable';
 }
 
 /** An abort wins over what it caused. */

@@ -8,6 +8,7 @@ import {
   type Execution,
   getInfo,
   type LedgerOwner,
+  mergeInfo,
   openConnectionInfo,
   type Transfer,
 } from '@godwit/store';
@@ -39,6 +40,10 @@ export interface TaskContext {
   readonly retry: DatabaseRetry;
   source(): Promise<Side & { source: SourceProvider }>;
   target(): Promise<Side & { target: TargetProvider }>;
+  /** The blackboard as it is now. */
+  reread(): Promise<JsonObject>;
+  /** Writes to the blackboard at once, for what must be known even when this task fails. Rejects with `FENCED`. */
+  write(change: JsonObject): Promise<void>;
   /** A line for people, in the task's progress updates. Written behind the task's back, in order. */
   say(message: string): void;
   event(level: EventLevel, message: string): void;
@@ -120,6 +125,22 @@ export async function openTaskContext(
         throw new GodwitError('UNSUPPORTED', found.context.endpoint, { what: 'being a target' });
       return { ...found, target };
     },
+    reread: () => whileDatabaseIsAway(retry, () => getInfo(db, execution.action_id, task.instance)),
+    write: (change) =>
+      whileDatabaseIsAway(retry, () =>
+        db.transaction().execute(async (trx) => {
+          const row = await trx
+            .selectFrom('task')
+            .select('attempt')
+            .where('id', '=', task.id)
+            .forShare()
+            .executeTakeFirst();
+          if (row?.attempt !== task.attempt) {
+            throw new GodwitError('FENCED', `task ${task.id}`, { owner: row?.attempt ?? null, attempt: task.attempt });
+          }
+          await mergeInfo(trx, execution.action_id, task.instance, change);
+        }),
+      ),
     say,
     event: (level, message) => write(message, () => addTaskEvent(db, task.id, level, message)),
     gotOn,

@@ -1,9 +1,10 @@
 import type { DBOSClient } from '@dbos-inc/dbos-sdk';
+import type { CopyPool } from '@godwit/disk';
 import type { Connection, Db, SecretBox } from '@godwit/store';
 import type { Logger } from 'pino';
-import type { CopyRunner } from './copy-runner.ts';
 import type { Heart } from './heart.ts';
 import type { ProviderRegistry } from './provider-registry.ts';
+import type { RateLimits } from './rate-limits.ts';
 import type { ReceiptSigner } from './receipt-signer.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import type { Runs } from './runs.ts';
@@ -21,7 +22,8 @@ export interface WorkerContext {
   readonly log: Logger;
   readonly heart: Heart;
   readonly runs: Runs;
-  readonly copies: CopyRunner;
+  readonly copies: CopyPool;
+  readonly rates: RateLimits;
   readonly retry: RetryPolicy;
   /** Who this worker is in the service table; regions are ids, empty: only endpoints without one. */
   readonly service: ServicePlace;

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DBOS, DBOSClient } from '@dbos-inc/dbos-sdk';
+import { CopyPool } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import { type Connection, connect, isMigrated, type SecretBox, signOffService } from '@godwit/store';
 import { type Logger, pino } from 'pino';
@@ -21,12 +22,12 @@ import {
   TASK_CHANNEL,
   TASK_WORKFLOW,
 } from './contract.ts';
-import { CopyRunner } from './copy-runner.ts';
 import { whileDatabaseIsAway } from './database-retry.ts';
 import { durableLog } from './durable-log.ts';
 import { Heart } from './heart.ts';
 import { Listener } from './listener.ts';
 import { type ProviderLoaders, ProviderRegistry } from './provider-registry.ts';
+import { RateLimits } from './rate-limits.ts';
 import { REAPER_EVERY_MS, reap } from './reaper.ts';
 import type { ReceiptSigner } from './receipt-signer.ts';
 import { forgetOld, RETENTION_EVERY_MS } from './retention.ts';
@@ -52,9 +53,11 @@ export interface WorkerOptions {
   host?: string;
   /** Names of regions this worker serves, made when they do not exist. Default: those the service row is mapped to. */
   regions?: string[];
-  /** Copies of instances at once in this worker. Default 4, 1 and up. */
+  /** Instances replicated at once in this worker. Default 4, 1 and up. */
   copies?: number;
-  /** Copies at once from one source endpoint, over all workers. Default 8, 1 and up. */
+  /** Disks copied at once in this worker, each in a thread of its own; others wait. Default 4, 1 and up. */
+  diskCopies?: number;
+  /** Instances replicated at once from one source endpoint, over all workers. Default 8, 1 and up. */
   copiesPerEndpoint?: number;
   /** Days after which ended executions and events are forgotten. Default 30. */
   retentionDays?: number;
@@ -145,7 +148,8 @@ async function begin(
     log: log.child({ worker: service.executorId }),
     heart,
     runs,
-    copies: new CopyRunner(),
+    copies: new CopyPool({ threads: options.diskCopies ?? 4 }),
+    rates: new RateLimits(db),
     retry: { ...DEFAULT_RETRY, ...options.retry },
     service,
     workDir,
@@ -161,6 +165,7 @@ async function begin(
   rounds.add('reaper', REAPER_EVERY_MS, () => reap(worker));
   rounds.add('retention', RETENTION_EVERY_MS, () => forgetOld(worker, options.retentionDays ?? 30, new Date()));
   rounds.add('cancel', 5_000, () => lookForCancels(worker));
+  rounds.add('rates', 5_000, () => worker.rates.refresh());
   rounds.add('calls', 2_000, async () => calls.look());
 
   heart.start();
@@ -189,6 +194,7 @@ async function begin(
     await DBOS.shutdown();
     // What runs is interrupted by the heart's signal; it gets a moment to let go of files, servers and threads.
     for (let tries = 0; runs.taskIds.length > 0 && tries < 40; tries += 1) await sleep(50);
+    await worker.copies.close();
     await signOffService(db, service.id).catch((error: unknown) => log.debug({ err: error }, 'could not sign off'));
     await listener.close();
     await durable.destroy();

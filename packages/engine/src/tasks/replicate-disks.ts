@@ -1,5 +1,257 @@
+import type { CopyResult, RateBucket } from '@godwit/disk';
+import { type AuditMode, GodwitError, type JsonObject, type VerifyMode } from '@godwit/domain';
+import type { OpenDisks, Snapshot, SnapshotDisk, TargetDisk } from '@godwit/provider';
+import { claimReplicaDisk, completeReplicaDisk, putReceipt, type ReplicaDisk } from '@godwit/store';
+import { patientCheckpoints } from '../checkpoints.ts';
+import { whileDatabaseIsAway } from '../database-retry.ts';
+import { DiskProgressBoard } from '../disk-progress.ts';
+import { receiptDocument } from '../receipt-document.ts';
 import type { TaskContext } from '../task-context.ts';
+import { note, replicaDisks } from './blackboard.ts';
+import { forgetSnapshot, takeSnapshot } from './source-snapshot.ts';
 
-export default async function replicateDisks(_context: TaskContext) {
-  return {};
+/** Times a snapshot that was lost in mid-copy is taken anew. */
+const RETAKES = 3;
+
+/**
+ * Takes the snapshot and copies all its disks side by side, each to its own receipt. After an interruption it goes on from
+ * the same snapshot where the checkpoints are.
+ */
+export default async function replicateDisks(context: TaskContext): Promise<JsonObject> {
+  for (;;) {
+    try {
+      const snapshot = await takeSnapshot(context, await replicaDisks(context));
+      await copyAll(context, snapshot);
+      return note({ snapshot });
+    } catch (error) {
+      if (!(error instanceof GodwitError) || error.code !== 'SNAPSHOT_LOST') throw error;
+      const retaken = await forgetSnapshot(context);
+      if (retaken > RETAKES) throw new GodwitError('PLATFORM_ERROR', error.object, { reason: error.message });
+      context.event('WARNING', error.explain());
+    }
+  }
+}
+
+interface CopyPlace {
+  snapshot: Snapshot;
+  source: OpenDisks;
+  target: OpenDisks;
+  board: DiskProgressBoard;
+  read: RateBucket[];
+  write: RateBucket[];
+}
+
+async function copyAll(context: TaskContext, snapshot: Snapshot): Promise<void> {
+  const known = await replicaDisks(context);
+  const pairs = snapshot.disks.map((disk) => ({ disk, ...counterpart(context, disk, known) }));
+  const open = pairs.filter(({ row }) => row.complete_no !== context.execution.number);
+  if (open.length === 0) return;
+  const { close, place } = await openPlace(context, snapshot, open);
+  // One disk in trouble of the passing kind stops its siblings, so that all begin again together and soon; one that fails
+  // for good lets them finish: what they prove counts.
+  const passing = new AbortController();
+  const signal = AbortSignal.any([context.signal, passing.signal]);
+  try {
+    const ends = await Promise.allSettled(
+      open.map(async ({ disk, row }) => {
+        try {
+          await copyOne(context, place, disk, row, signal);
+        } catch (error) {
+          if (error instanceof GodwitError && error.kind === 'retryable') passing.abort(error);
+          throw error;
+        }
+      }),
+    );
+    context.signal.throwIfAborted();
+    const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+    if (failures.length > 0) throw worst(failures);
+  } finally {
+    await close();
+  }
+}
+
+/** What decides how the task ends: a lost snapshot, then what fails for good, then what may pass. */
+function worst(failures: unknown[]): unknown {
+  const find = (test: (error: GodwitError) => boolean): unknown =>
+    failures.find((error) => error instanceof GodwitError && test(error));
+  return (
+    find((error) => error.code === 'SNAPSHOT_LOST') ??
+    failures.find((error) => !(error instanceof GodwitError)) ??
+    find((error) => error.kind !== 'retryable' && error.kind !== 'canceled') ??
+    find((error) => error.kind === 'retryable') ??
+    failures[0]
+  );
+}
+
+function counterpart(
+  context: TaskContext,
+  disk: SnapshotDisk,
+  known: { row: ReplicaDisk; target: TargetDisk }[],
+): { row: ReplicaDisk; target: TargetDisk } {
+  const found = known.find(({ row }) => row.disk_id === disk.id);
+  if (found === undefined) {
+    throw new GodwitError('CONFLICT', `disk ${disk.id} of ${context.task.instance}`, {
+      reason: 'it appeared after the target disks were made; execute again',
+    });
+  }
+  return found;
+}
+
+async function openPlace(
+  context: TaskContext,
+  snapshot: Snapshot,
+  pairs: { disk: SnapshotDisk; row: ReplicaDisk; target: TargetDisk }[],
+): Promise<{ place: CopyPlace; close: () => Promise<void> }> {
+  const { execution, log, task, transfer, worker } = context;
+  const undo: (() => Promise<void> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (const step of undo.reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        log.warn({ err: error }, 'closing after a copy failed');
+      }
+    }
+  };
+  try {
+    const from = await context.source();
+    const to = await context.target();
+    const source = await from.source.open(from.context, snapshot);
+    undo.push(() => source.close());
+    const target = await to.target.openDisks(
+      to.context,
+      pairs.map((pair) => pair.target),
+      false,
+    );
+    undo.push(() => target.close());
+    const limit = async (owner: { kind: 'transfer' | 'endpoint'; id: string }, direction: 'read' | 'write') => {
+      const { bucket, release } = await worker.rates.acquire(owner, direction);
+      undo.push(release);
+      return bucket;
+    };
+    const ofTransfer = { kind: 'transfer', id: transfer.id } as const;
+    const read = [await limit(ofTransfer, 'read'), await limit({ kind: 'endpoint', id: from.endpointId }, 'read')];
+    const write = [await limit(ofTransfer, 'write'), await limit({ kind: 'endpoint', id: to.endpointId }, 'write')];
+    const board = new DiskProgressBoard({
+      db: worker.db,
+      log,
+      projectId: transfer.project_id,
+      executionId: execution.id,
+      taskId: task.id,
+      instance: task.instance,
+    });
+    undo.push(() => board.close());
+    return { place: { snapshot, source, target, board, read, write }, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function copyOne(
+  context: TaskContext,
+  place: CopyPlace,
+  disk: SnapshotDisk,
+  row: ReplicaDisk,
+  signal: AbortSignal,
+): Promise<void> {
+  const { execution, retry, task, worker } = context;
+  const label = `disk ${disk.id} of ${task.instance}`;
+  const source = place.source.addresses[disk.id];
+  const target = place.target.addresses[disk.id];
+  if (source === undefined || target === undefined) {
+    throw new GodwitError('INTERNAL', label, { reason: 'the provider opened no address for it' });
+  }
+  const owned = await whileDatabaseIsAway(retry, () =>
+    claimReplicaDisk(worker.db, row.id, { taskId: task.id, attempt: task.attempt }),
+  );
+  await whileDatabaseIsAway(retry, () => place.board.open(disk.id, disk.size));
+  const modes = modesOf(context);
+  let done = 0;
+  const result = await worker.copies.copy(
+    {
+      label,
+      source,
+      target,
+      sourceBuckets: place.read.map((bucket) => bucket.shared),
+      targetBuckets: place.write.map((bucket) => bucket.shared),
+      workDir: worker.workDir,
+      plan: {
+        mode: disk.changes === 'exact' && row.token !== null ? 'changed' : 'compare',
+        audit: modes.audit,
+        verify: modes.verify,
+        executionNumber: execution.number,
+        snapshotKey: place.snapshot.key,
+        targetZeroed: row.zeroed,
+        size: disk.size,
+      },
+    },
+    {
+      store: patientCheckpoints(worker.db, row.id, owned.fence, worker.heart, { ...retry, signal }),
+      signal,
+      onProgress: (progress) => {
+        context.gotOn(Math.max(0, progress.doneBytes - done));
+        done = progress.doneBytes;
+        place.board.move(disk.id, progress);
+      },
+      onRestart: (error) => context.event('WARNING', `${error.explain()} The copy goes on from its checkpoint.`),
+    },
+  );
+  await worker.reach('REPLICATE_DISKS:copied');
+  await complete(context, place.snapshot, disk, owned, result, modes);
+  await worker.reach('REPLICATE_DISKS:completed');
+  place.board.finish(disk.id, { doneBytes: result.size, totalBytes: result.size, counters: result.counters });
+  if (result.trackerLied !== null) {
+    context.event('WARNING', new GodwitError('TRACKER_LIED', label, { offset: result.trackerLied }).explain());
+  }
+}
+
+interface Modes {
+  verify: VerifyMode;
+  audit: AuditMode;
+}
+
+/** What was asked of the execution, else of the transfer; the pass that ends a machine's life at the source is proven whole. */
+function modesOf({ execution, transfer }: TaskContext): Modes {
+  const last = execution.options.shutdown_instances === true;
+  return {
+    verify: execution.options.verify ?? transfer.options.verify ?? (last ? 'whole' : 'changed'),
+    audit: execution.options.audit ?? transfer.options.audit ?? (last ? 'whole' : 'sample'),
+  };
+}
+
+/** Receipt, token and number of the run, in one transaction under the fence: all of it holds, or none. */
+async function complete(
+  context: TaskContext,
+  snapshot: Snapshot,
+  disk: SnapshotDisk,
+  owned: ReplicaDisk,
+  result: CopyResult,
+  modes: Modes,
+): Promise<void> {
+  const { execution, retry, task, transfer, worker } = context;
+  const document = worker.signer.sign(
+    receiptDocument({ execution, transfer, instance: task.instance, snapshot, disk, result, ...modes }),
+  );
+  await whileDatabaseIsAway(retry, () => {
+    worker.heart.check();
+    return worker.db.transaction().execute(async (trx) => {
+      await putReceipt(trx, {
+        executionId: execution.id,
+        transferId: transfer.id,
+        projectId: transfer.project_id,
+        instance: task.instance,
+        diskId: disk.id,
+        document,
+        sourceRoot: String(document.source_root),
+        targetRoot: String(document.target_root),
+        result: 'match',
+      });
+      await completeReplicaDisk(trx, owned.id, owned.fence, {
+        number: execution.number,
+        size: result.size,
+        token: disk.token,
+      });
+    });
+  });
 }

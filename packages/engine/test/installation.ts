@@ -1,0 +1,206 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ExecutionStatus } from '@godwit/domain';
+import {
+  connect,
+  getExecution,
+  insertEndpoint,
+  insertTransfer,
+  listTasks,
+  SecretBox,
+  type Task,
+  type Transfer,
+  toJson,
+} from '@godwit/store';
+import { createTestDatabase, type TestDatabase } from '@godwit/store/testing';
+import { connectEngine } from '../src/connect-engine.ts';
+import type { EngineClient } from '../src/engine-client.ts';
+import { migrateEngine } from '../src/schema.ts';
+import type { Stop, WorkerProcessOptions } from './worker-process.ts';
+
+/** A worker process, and what it has said. */
+export class TestWorker {
+  readonly process: ChildProcess;
+  readonly reached: string[] = [];
+  readonly ready: Promise<void>;
+  readonly exited: Promise<number | null>;
+  log = '';
+
+  constructor(options: WorkerProcessOptions) {
+    this.process = fork(path.join(import.meta.dirname, 'worker-process.ts'), [JSON.stringify(options)], {
+      execPath: process.execPath,
+      execArgv: ['--disable-warning=DeprecationWarning'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.process.stderr?.on('data', (chunk: Buffer) => {
+      this.log = (this.log + chunk.toString()).slice(-20_000);
+    });
+    this.exited = new Promise((resolve) => this.process.on('exit', (code) => resolve(code)));
+    this.ready = new Promise((resolve, reject) => {
+      this.process.on('message', (message: { ready?: string; reached?: string }) => {
+        if (message.ready !== undefined) resolve();
+        if (message.reached !== undefined) this.reached.push(message.reached);
+      });
+      void this.exited.then((code) => reject(new Error(`the worker ended with ${code}\n${this.log}`)));
+    });
+    this.ready.catch(() => undefined);
+  }
+
+  async kill(): Promise<void> {
+    this.process.kill('SIGKILL');
+    await this.exited;
+  }
+}
+
+/** A database, an engine client and workers, all real, all gone at the end. */
+export class TestInstallation implements AsyncDisposable {
+  readonly home: string;
+  readonly database: TestDatabase;
+  readonly engine: EngineClient;
+  readonly secrets: SecretBox;
+  readonly workers: TestWorker[] = [];
+  readonly projectId = randomUUID();
+
+  private constructor(home: string, database: TestDatabase, engine: EngineClient, secrets: SecretBox) {
+    this.home = home;
+    this.database = database;
+    this.engine = engine;
+    this.secrets = secrets;
+  }
+
+  static async start(): Promise<TestInstallation> {
+    const home = mkdtempSync(path.join(tmpdir(), 'gwe-'));
+    const secrets = SecretBox.load(path.join(home, 'keys/secrets.json'), true);
+    const database = await createTestDatabase({
+      prepare: {
+        name: 'engine',
+        run: async (url) => {
+          const connection = connect(url);
+          await migrateEngine(connection);
+          await connection.close();
+        },
+      },
+    });
+    const engine = await connectEngine({ databaseUrl: database.url });
+    return new TestInstallation(home, database, engine, secrets);
+  }
+
+  get db() {
+    return this.database.db;
+  }
+
+  worker(options: { host?: string; stops?: Stop[] } & Partial<WorkerProcessOptions> = {}): TestWorker {
+    const worker = new TestWorker({
+      databaseUrl: this.database.url,
+      home: this.home,
+      host: options.host ?? 'a',
+      stops: options.stops ?? [],
+      retry: { firstMs: 50, maxMs: 200, limitMs: 20_000 },
+      ...options,
+    });
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** A worker that is restarted whenever it dies, with the stops of its first life only. */
+  async supervised(
+    options: { host?: string; stops?: Stop[] } & Partial<WorkerProcessOptions> = {},
+  ): Promise<TestWorker> {
+    const first = this.worker(options);
+    const again = (worker: TestWorker): void => {
+      void worker.exited.then(() => {
+        if (this.#over) return;
+        again(this.worker({ ...options, stops: [] }));
+      });
+    };
+    again(first);
+    await first.ready;
+    return first;
+  }
+  #over = false;
+
+  folder(name: string): string {
+    const folder = path.join(this.home, name);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+
+  /** Writes the disks of an instance: name -> bytes. */
+  instance(endpoint: string, name: string, disks: Record<string, Buffer>): void {
+    const folder = this.folder(`${endpoint}/${name}`);
+    for (const [disk, bytes] of Object.entries(disks)) writeFileSync(path.join(folder, `${disk}.raw`), bytes);
+  }
+
+  async endpoint(name: string, regions: string[] = []): Promise<string> {
+    const info = { path: this.folder(name) };
+    const row = await insertEndpoint(this.db, this.secrets, {
+      projectId: this.projectId,
+      userId: 'tester',
+      name,
+      type: 'folder',
+      connectionInfo: info,
+      publicInfo: info,
+      mappedRegions: regions,
+    });
+    return row.id;
+  }
+
+  async transfer(origin: string, destination: string, instances: string[], more: object = {}): Promise<Transfer> {
+    return insertTransfer(this.db, {
+      project_id: this.projectId,
+      user_id: 'tester',
+      scenario: 'replica',
+      instances: toJson(instances),
+      origin_endpoint_id: origin,
+      destination_endpoint_id: destination,
+      ...more,
+    });
+  }
+
+  /** Waits until the execution has one of the statuses (default: any final one). */
+  async until(executionId: string, wanted?: ExecutionStatus[]): Promise<ExecutionStatus> {
+    const final: ExecutionStatus[] = ['COMPLETED', 'ERROR', 'CANCELED', 'DEADLOCKED'];
+    for (const end = Date.now() + 60_000; ; ) {
+      const status = (await getExecution(this.db, executionId))?.status ?? 'UNEXECUTED';
+      if ((wanted ?? final).includes(status)) return status;
+      if (Date.now() > end) throw new Error(`execution is still ${status}\n${await this.report(executionId)}`);
+      await sleep(20);
+    }
+  }
+
+  /** Waits for anything. */
+  async eventually(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
+    for (const end = Date.now() + 60_000; !(await holds()); await sleep(20)) {
+      if (Date.now() > end) throw new Error(`never: ${what}\n${this.workers.map((worker) => worker.log).join('\n')}`);
+    }
+  }
+
+  async tasks(executionId: string): Promise<Task[]> {
+    return listTasks(this.db, executionId);
+  }
+
+  /** For a failed wait: the tasks and what the workers said. */
+  async report(executionId: string): Promise<string> {
+    const tasks = (await this.tasks(executionId)).map(
+      (task) => `${task.instance} ${task.task_type} ${task.status} ${task.attempt} ${task.exception_details ?? ''}`,
+    );
+    return [...tasks, ...this.workers.map((worker) => worker.log)].join('\n');
+  }
+
+  async ledger(): Promise<string[]> {
+    const rows = await this.db.selectFrom('ledger').selectAll().where('state', '<>', 'removed').execute();
+    return rows.map((row) => `${row.keep} ${row.kind} ${row.state}`).sort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#over = true;
+    await Promise.all(this.workers.map((worker) => worker.kill()));
+    await this.engine.close();
+    await this.database.drop();
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,67 @@
+// A worker as a process of its own: tests start it, kill it, and drive it to named points.
+import path from 'node:path';
+import { GodwitError } from '@godwit/domain';
+import { SecretBox } from '@godwit/store';
+import { pino } from 'pino';
+import { ReceiptSigner } from '../src/receipt-signer.ts';
+import { startWorker } from '../src/worker.ts';
+import { folderProvider } from './folder-provider.ts';
+
+/** What happens at a point, the first `times` times it is reached (default 1). */
+export interface Stop {
+  point: string;
+  /** `kill`: the process dies by SIGKILL. `fail`: the step rejects for good. `busy`: it rejects in the passing way. `hang`: it waits for ever. */
+  action: 'kill' | 'fail' | 'busy' | 'hang';
+  times?: number;
+}
+
+export interface WorkerProcessOptions {
+  databaseUrl: string;
+  home: string;
+  host: string;
+  stops: Stop[];
+  regions?: string[];
+  copies?: number;
+  heartbeat?: { everyMs?: number; limitMs?: number };
+  retry?: { firstMs?: number; maxMs?: number; limitMs?: number };
+}
+
+const options = JSON.parse(process.argv[2] ?? '{}') as WorkerProcessOptions;
+const stops = options.stops.map((stop) => ({ ...stop, left: stop.times ?? 1 }));
+
+async function reach(point: string): Promise<void> {
+  const stop = stops.find((one) => one.point === point && one.left > 0);
+  if (stop === undefined) return;
+  stop.left -= 1;
+  process.send?.({ reached: point });
+  if (stop.action === 'kill') {
+    process.kill(process.pid, 'SIGKILL');
+    await new Promise<never>(() => undefined);
+  }
+  if (stop.action === 'hang') await new Promise<never>(() => undefined);
+  if (stop.action === 'busy') throw new GodwitError('CONNECTION_FAILED', point, { reason: 'as the test asked' });
+  throw new GodwitError('PLATFORM_ERROR', point, { reason: 'as the test asked' });
+}
+
+const worker = await startWorker({
+  databaseUrl: options.databaseUrl,
+  providers: { folder: async () => folderProvider },
+  secrets: SecretBox.load(path.join(options.home, 'keys/secrets.json')),
+  signer: ReceiptSigner.load(path.join(options.home, 'keys/receipt.pem')),
+  workDir: path.join(options.home, 'run'),
+  host: options.host,
+  log: pino({ level: process.env.GODWIT_TEST_LOG ?? 'warn' }, pino.destination(2)),
+  reach,
+  ...(options.regions !== undefined && { regions: options.regions }),
+  ...(options.copies !== undefined && { copies: options.copies }),
+  ...(options.heartbeat !== undefined && { heartbeat: options.heartbeat }),
+  ...(options.retry !== undefined && { retry: options.retry }),
+});
+process.send?.({ ready: worker.serviceId });
+process.on('disconnect', () => process.exit(0));
+process.on('SIGTERM', () => void worker.stop());
+process.on('message', (message) => {
+  if (message === 'memory') process.send?.({ memory: process.memoryUsage().rss });
+});
+const how = await worker.ended;
+process.exit(how === 'stopped' ? 0 : 75);
