@@ -1,0 +1,98 @@
+// `npm run bench`: the product beside its peers, in the same run, on the same disks.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { describeMachine, imageFolder } from './machine.ts';
+import { toMarkdown } from './report.ts';
+import type { Bench, ScenarioResult } from './scenario.ts';
+import { fullCopy } from './scenarios/full-copy.ts';
+import { longLink } from './scenarios/long-link.ts';
+import { smallDisks } from './scenarios/small-disks.ts';
+import { trackedChanges } from './scenarios/tracked-changes.ts';
+import { untrackedChanges } from './scenarios/untracked-changes.ts';
+
+const help = `Usage: npm run bench -- [--scenario P1]... [--rounds N] [--quick] [--seed TEXT] [--output FOLDER]
+
+Runs the product beside nbdcopy, qemu-img and rsync; every target is compared with its source every time.
+  --scenario  P1 full copy, P2 changes with a tracker, P3 changes without, P4 many small disks, P5 long link; default: all
+  --rounds    rounds per command, default 5 (2 with --quick)
+  --quick     small disks: shows that it works, the figures mean little
+  --seed      of the disks' contents and changes, default "godwit"
+  --output    folder for the JSON and Markdown results, default perf/results
+`;
+
+/** Most that the images of one scenario take, bytes: a machine that others use too must keep room. */
+const IMAGE_BYTES = 8_000_000_000;
+
+const scenarios = [fullCopy, trackedChanges, untrackedChanges, smallDisks, longLink];
+
+const { values } = parseArgs({
+  options: {
+    scenario: { type: 'string', multiple: true },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    seed: { type: 'string', default: 'godwit' },
+    output: { type: 'string', default: fileURLToPath(new URL('./results', import.meta.url)) },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) process.stdout.write(help);
+else await main();
+
+async function main(): Promise<void> {
+  const wanted = values.scenario?.map((id) => id.toUpperCase());
+  const chosen = scenarios.filter((scenario) => wanted === undefined || wanted.includes(scenario.id));
+  const unknown = wanted?.filter((id) => !scenarios.some((scenario) => scenario.id === id)) ?? [];
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
+  if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
+    process.stderr.write(help);
+    process.exitCode = 2;
+    return;
+  }
+  const folder = mkdtempSync(join(imageFolder(IMAGE_BYTES), 'godwit-bench-'));
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const bench: Bench = { folder, rounds, quick: values.quick, seed: values.seed, say };
+  const results: ScenarioResult[] = [];
+  const clean = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('SIGINT', () => {
+    clean();
+    process.exit(130);
+  });
+  try {
+    for (const scenario of chosen) {
+      say(`${scenario.id}: ${scenario.title}`);
+      results.push(await scenario.run(bench));
+      rmSync(folder, { recursive: true, force: true });
+      mkdirSync(folder);
+    }
+  } finally {
+    clean();
+  }
+  save(results, rounds);
+}
+
+function save(results: readonly ScenarioResult[], rounds: number): void {
+  const machine = describeMachine();
+  const conditions = { machine, rounds, quick: values.quick, seed: values.seed };
+  const markdown = results.map(toMarkdown).join('\n');
+  mkdirSync(values.output, { recursive: true });
+  for (const result of results) {
+    const name = `${result.id.toLowerCase()}${values.quick ? '-quick' : ''}`;
+    writeFileSync(join(values.output, `${name}.json`), `${JSON.stringify({ ...conditions, ...result }, null, 1)}\n`);
+  }
+  process.stdout.write(`${markdown}\n${describeConditions(conditions)}\n`);
+}
+
+function describeConditions({
+  machine,
+  rounds,
+  seed,
+}: {
+  machine: ReturnType<typeof describeMachine>;
+  rounds: number;
+  seed: string;
+}): string {
+  const versions = Object.entries(machine.versions).map(([tool, version]) => `${tool} ${version}`);
+  return `${machine.processors}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Node.js ${machine.node}, ${versions.join(', ')}; ${rounds} rounds, seed "${seed}"`;
+}

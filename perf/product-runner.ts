@@ -1,0 +1,61 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface, type Interface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { runMeasured } from './measure.ts';
+import type { ProductJob, ProductResult } from './product.ts';
+
+const program = fileURLToPath(new URL('./product.ts', import.meta.url));
+
+/** Figures of the product and what it moved. */
+export interface ProductFigures {
+  wall: number;
+  cpu: number;
+  peakBytes: number;
+  bytesSent: number;
+  bytesRead: number;
+}
+
+/** One job in a process of its own: start of Node.js, loading and cold code are in the figures. */
+export async function runWhole(job: ProductJob): Promise<ProductFigures> {
+  const measured = await runMeasured([process.execPath, program, JSON.stringify(job)]);
+  const { bytesSent, bytesRead, peakBytes } = JSON.parse(measured.stdout) as ProductResult;
+  return {
+    wall: measured.wall,
+    cpu: measured.cpu,
+    peakBytes: Math.max(peakBytes, measured.peakBytes),
+    bytesSent,
+    bytesRead,
+  };
+}
+
+/** A worker that has been running for a while. */
+export class WarmProduct {
+  private readonly child: ChildProcess;
+  private readonly lines: Interface;
+
+  constructor() {
+    this.child = spawn(process.execPath, [program, '--serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    if (this.child.stdout === null) throw new Error('no pipe to the product');
+    this.lines = createInterface({ input: this.child.stdout });
+  }
+
+  async run(job: ProductJob): Promise<ProductFigures> {
+    const answer = Promise.race([
+      once(this.lines, 'line'),
+      once(this.child, 'exit').then(([code]) => {
+        throw new Error(`the product ended with ${String(code)}`);
+      }),
+    ]);
+    this.child.stdin?.write(`${JSON.stringify(job)}\n`);
+    const [line] = (await answer) as [string];
+    return JSON.parse(line) as ProductResult;
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    const exited = once(this.child, 'exit');
+    this.child.stdin?.end();
+    await exited;
+  }
+}
