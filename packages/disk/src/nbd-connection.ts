@@ -83,10 +83,13 @@ export class NbdConnection implements ReplySink {
     this.#owner = owner;
     this.#options = options;
     this.#parser = new NbdReplyParser(this, info.structured);
-    stream.switchTo(
-      (chunk, length) => this.#received(chunk, length),
-      (error) => this.#end(error),
-    );
+    const parser = this.#parser;
+    const receiver = {
+      place: () => parser.place(),
+      placed: (length: number) => this.#received(() => parser.placed(length)),
+      feed: (chunk: Buffer, length: number) => this.#received(() => parser.feed(chunk, length)),
+    };
+    stream.switchTo(receiver, (error) => this.#end(error));
   }
 
   /** Requests without a full reply. */
@@ -110,6 +113,11 @@ export class NbdConnection implements ReplySink {
     if (request.payload !== null) this.#stream.send(request.payload);
   }
 
+  /** True while the socket may write into the request's buffer at any moment. */
+  isFilling(request: NbdRequest): boolean {
+    return this.#parser.isFilling(request);
+  }
+
   find(turn: number, slot: number): NbdRequest | undefined {
     const request = this.#slots[slot];
     return request && this.#turns[slot] === turn ? request : undefined;
@@ -126,18 +134,29 @@ export class NbdConnection implements ReplySink {
     this.#owner.finished(request, this);
   }
 
+  /** Gives it up; open requests go back to the owner. */
+  drop(reason: string): void {
+    this.#end(new GodwitError('CONNECTION_FAILED', this.#options.label, { reason }));
+    this.#stream.destroy();
+  }
+
   /** Says goodbye and ends; open requests go back to the owner. */
   close(): void {
     if (this.#ended) return;
-    this.#stream.send(wire.encodeRequest(wire.CMD_DISCONNECT, 0, 0, 0, 0, 0));
-    this.#stream.end();
+    if (this.#open === 0) {
+      this.#stream.send(wire.encodeRequest(wire.CMD_DISCONNECT, 0, 0, 0, 0, 0));
+      this.#stream.end();
+    } else {
+      // Queued buffers go back to their callers and a reply may be on its way into one: nothing more may move.
+      this.#stream.destroy();
+    }
     this.#end(new GodwitError('CANCELED', this.#options.label));
   }
 
-  #received(chunk: Buffer, length: number): void {
+  #received(parse: () => void): void {
     this.#progress++;
     try {
-      this.#parser.feed(chunk, length);
+      parse();
     } catch (error) {
       const reason = error instanceof ReplyError ? error.message : String(error);
       this.#end(new GodwitError('NBD_PROTOCOL', this.#options.label, { reason }, { cause: error }));
@@ -164,9 +183,7 @@ export class NbdConnection implements ReplySink {
       this.#seenUnsent = unsent;
       this.#idleTicks = moved ? 0 : this.#idleTicks + 1;
       if (this.#idleTicks < 4) return;
-      const reason = `no reply for ${this.#options.stallTimeoutMs} ms`;
-      this.#end(new GodwitError('CONNECTION_FAILED', this.#options.label, { reason }));
-      this.#stream.destroy();
+      this.drop(`no reply for ${this.#options.stallTimeoutMs} ms`);
     }, this.#options.stallTimeoutMs / 4);
     this.#watchdog.unref();
   }

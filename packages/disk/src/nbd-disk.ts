@@ -36,6 +36,8 @@ const PARTS_IN_FLIGHT = 8;
 const CONNECTION_SHARE = 16;
 /** Lost connections that one request survives. */
 const MAX_LOSSES = 3;
+/** An aborted read whose bytes are arriving right now settles when they have come, or after that. */
+const MAX_ABORT_MS = 200;
 const FIRST_DELAY_MS = 50;
 const MAX_DELAY_MS = 2_000;
 
@@ -59,7 +61,7 @@ export async function openNbd(address: NbdAddress, options: NbdOptions = {}, sig
  * such writes exist, this and every later flush rejects with CONNECTION_FAILED (retryable): the caller opens the disk
  * anew and resumes from its checkpoint. A disk without unflushed writes survives the loss unnoticed.
  *
- * **Aborted requests.** They settle at once; their reply is awaited in the background and dropped. An aborted write may
+ * **Aborted requests.** They settle at once (a read whose bytes are just arriving: with them); their reply is awaited in the background and dropped. An aborted write may
  * still happen until then, so requests that overlap it, and flushes, wait for it.
  */
 class NbdDisk implements Disk, ConnectionOwner {
@@ -226,6 +228,7 @@ class NbdDisk implements Disk, ConnectionOwner {
   finished(request: NbdRequest, connection: NbdConnection): void {
     if (request.abandoned) {
       this.#drained(request);
+      request.settle(new GodwitError('CANCELED', this.#label));
     } else if (request.errno === wire.ESHUTDOWN) {
       const error = new GodwitError('CONNECTION_FAILED', this.#label, { reason: 'the server is shutting down' });
       this.#sendAgain(request, error);
@@ -243,8 +246,10 @@ class NbdDisk implements Disk, ConnectionOwner {
     const failure = GodwitError.wrap(error, 'CONNECTION_FAILED', this.#label);
     if (this.#acknowledged > this.#durable) this.#doubtful = true;
     for (const request of open) {
-      if (request.abandoned) this.#drained(request);
-      else if (this.#dead) request.settle(this.#dead);
+      if (request.abandoned) {
+        this.#drained(request);
+        request.settle(new GodwitError('CANCELED', this.#label));
+      } else if (this.#dead) request.settle(this.#dead);
       else if (request.command === wire.CMD_FLUSH && this.#doubtful) request.settle(this.#doubt(failure));
       else this.#sendAgain(request, failure);
     }
@@ -361,6 +366,14 @@ class NbdDisk implements Disk, ConnectionOwner {
       request.abandoned = true;
       request.into = null;
       if (request.command === wire.CMD_WRITE || request.command === wire.CMD_WRITE_ZEROES) this.#abandoned.add(request);
+      const filling = this.#connections.find((connection) => connection.isFilling(request));
+      if (filling !== undefined) {
+        // Its buffer is free when the bytes under way have come. When they do not, only cutting the connection frees it.
+        setTimeout(() => {
+          if (filling.isFilling(request)) filling.drop('an aborted read would not end');
+        }, MAX_ABORT_MS).unref();
+        return;
+      }
     }
     request.settle(new GodwitError('CANCELED', this.#label));
   }

@@ -1,4 +1,5 @@
 import { cover, covered, type NbdRequest } from './nbd-request.ts';
+import type { ByteReceiver } from './nbd-stream.ts';
 import * as wire from './nbd-wire.ts';
 
 /** Where the parser finds requests and reports their end. */
@@ -21,17 +22,20 @@ const MAX_SMALL = 16_777_216;
 /** Chunks of one reply at most, and as many more as the request has sectors. */
 const MAX_CHUNKS = 64;
 const NOTHING = Buffer.alloc(0);
+/** Payload still to come that is worth a read of its own; less comes along with the next header. */
+const MIN_PLACE = 16_384;
 
 /**
- * Reads the server's side of the transmission phase from chunks cut anywhere. Read payload goes straight from the
- * chunk into the caller's buffer; everything else is gathered in small buffers of bounded size.
+ * Reads the server's side of the transmission phase, cut anywhere. Most of a read's payload is received straight into
+ * the caller's buffer ({@link place}); what comes along with headers is copied there. Everything else is gathered in
+ * small buffers of bounded size.
  *
  * - `header`: 16 bytes, or 20 once the magic says structured
  * - `data-offset`: the 8 bytes before a data chunk's payload
  * - `data`: payload of a read, `#left` bytes to come
  * - `small`: payload of any other chunk, `#small` being filled
  */
-export class NbdReplyParser {
+export class NbdReplyParser implements ByteReceiver {
   readonly #sink: ReplySink;
   readonly #structured: boolean;
   #state: State = 'header';
@@ -47,6 +51,8 @@ export class NbdReplyParser {
   #at = 0;
   #small = NOTHING;
   #smallFill = 0;
+  /** The request into whose buffer the socket receives next. */
+  #filling: NbdRequest | null = null;
 
   constructor(sink: ReplySink, structured: boolean) {
     this.#sink = sink;
@@ -56,6 +62,27 @@ export class NbdReplyParser {
   /** True when the stream stands inside a reply. */
   get midReply(): boolean {
     return this.#state !== 'header' || this.#headFill > 0;
+  }
+
+  place(): Buffer | null {
+    this.#filling = null;
+    if (this.#state !== 'data' || this.#left < MIN_PLACE) return null;
+    const request = this.#current();
+    if (request.into === null) return null;
+    this.#filling = request;
+    return Buffer.from(request.into.buffer, request.into.byteOffset + this.#at, this.#left);
+  }
+
+  placed(length: number): void {
+    this.#filling = null;
+    this.#at += length;
+    this.#left -= length;
+    if (this.#left === 0) this.#endChunk();
+  }
+
+  /** True while the socket may write into the request's buffer at any moment. */
+  isFilling(request: NbdRequest): boolean {
+    return this.#filling === request;
   }
 
   /**
@@ -192,7 +219,7 @@ export class NbdReplyParser {
   #takeData(chunk: Buffer, at: number, length: number): number {
     const end = Math.min(length, at + this.#left);
     const into = this.#current().into;
-    if (into !== null) into.set(at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end), this.#at);
+    if (into !== null) into.set(chunk.subarray(at, end), this.#at);
     this.#at += end - at;
     this.#left -= end - at;
     if (this.#left === 0) this.#endChunk();

@@ -5,20 +5,24 @@ import { GodwitError } from '@godwit/domain';
 import type { NbdAddress } from './disk-address.ts';
 import type { HandshakeStream } from './nbd-handshake.ts';
 
-/** Takes the bytes that came; `chunk` is only valid during the call and may be longer than `length`. */
-export type BytesListener = (chunk: Buffer, length: number) => void;
+/** Takes the bytes of a stream, each of them once and in order, by `placed` or by `feed`. */
+export interface ByteReceiver {
+  /** Where to put the bytes that come next; null: anywhere, they are then fed. */
+  place(): Buffer | null;
+  /** So many bytes came and are where `place` said. */
+  placed(length: number): void;
+  /** So many bytes came; `chunk` is only valid during the call and may be longer. */
+  feed(chunk: Buffer, length: number): void;
+}
 
-/**
- * Bytes of one read from the kernel. A unix socket hands over about 212 KiB at once, TCP up to its window; a buffer
- * that stays in the second-level cache makes the copy out of it cheap.
- */
-const RECEIVE_BUFFER = 262_144;
+/** Bytes of the receive buffer: headers and the payload that comes along with them. */
+const RECEIVE_BUFFER = 65_536;
 /** Unread bytes during negotiation at most: a server that sends more before it is asked is hostile. */
 const MAX_UNREAD = 1_048_576;
 
 /**
- * The socket of one connection: plain bytes through one static receive buffer, or TLS. During negotiation bytes are
- * taken by count; `switchTo` hands the rest to the reply parser.
+ * The socket of one connection, plain or TLS. During negotiation bytes are taken by count; `switchTo` hands the rest to
+ * the reply parser, which may have them received where they belong.
  */
 export class NbdStream implements HandshakeStream {
   readonly #label: string;
@@ -26,7 +30,11 @@ export class NbdStream implements HandshakeStream {
   #unread: Buffer[] = [];
   #unreadBytes = 0;
   #waiting: { bytes: number; resolve(bytes: Buffer): void; reject(error: Error): void } | null = null;
-  #listener: BytesListener | null = null;
+  #receiver: ByteReceiver | null = null;
+  /** Where the socket receives when the receiver has no better place. */
+  readonly #buffer: Buffer;
+  /** Where the socket receives next. */
+  #target: Buffer;
   #ended: Error | null = null;
   #onEnd: ((error: Error) => void) | null = null;
   #corked = false;
@@ -36,6 +44,8 @@ export class NbdStream implements HandshakeStream {
   constructor(address: NbdAddress, label: string) {
     this.#label = label;
     const transport = address.transport;
+    this.#buffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER);
+    this.#target = this.#buffer;
     const target = 'unix' in transport ? { path: transport.unix } : { host: transport.host, port: transport.port };
     if (address.tls) {
       const tls = address.tls;
@@ -43,13 +53,16 @@ export class NbdStream implements HandshakeStream {
       this.#socket.on('data', this.#onData);
       this.startTls = () => this.#upgrade(tls, 'unix' in transport ? undefined : transport.host);
     } else {
-      const buffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER);
       this.#socket = netConnect({
         ...target,
         onread: {
-          buffer,
+          buffer: () => {
+            this.#target = this.#receiver?.place() ?? this.#buffer;
+            return this.#target;
+          },
           callback: (length) => {
-            this.#received(buffer, length);
+            if (this.#target === this.#buffer) this.#received(this.#buffer, length);
+            else if (!this.#ended) this.#receiver?.placed(length);
             return true;
           },
         },
@@ -81,14 +94,14 @@ export class NbdStream implements HandshakeStream {
     });
   }
 
-  /** From now on every byte goes to `listener` and the end of the connection to `onEnd`, once. */
-  switchTo(listener: BytesListener, onEnd: (error: Error) => void): void {
+  /** From now on every byte goes to `receiver` and the end of the connection to `onEnd`, once. */
+  switchTo(receiver: ByteReceiver, onEnd: (error: Error) => void): void {
     const rest = Buffer.concat(this.#unread);
     this.#unread = [];
     this.#unreadBytes = 0;
-    this.#listener = listener;
+    this.#receiver = receiver;
     this.#onEnd = onEnd;
-    if (rest.length > 0) listener(rest, rest.length);
+    if (rest.length > 0) receiver.feed(rest, rest.length);
     if (this.#ended) onEnd(this.#ended);
   }
 
@@ -122,8 +135,8 @@ export class NbdStream implements HandshakeStream {
 
   #received(chunk: Buffer, length: number): void {
     if (this.#ended) return;
-    if (this.#listener) {
-      this.#listener(chunk, length);
+    if (this.#receiver) {
+      this.#receiver.feed(chunk, length);
       return;
     }
     this.#unread.push(Buffer.from(chunk.subarray(0, length)));

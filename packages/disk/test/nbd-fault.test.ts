@@ -35,13 +35,23 @@ describe('errors of the server', () => {
 
   it('on writes tell a full target from a broken one', async () => {
     await using folder = await scratch();
-    await using full = await nbdkit(folder.path, shell({ pwrite: 'cat >/dev/null; echo ENOSPC >&2; exit 1' }), undefined, 'full');
+    await using full = await nbdkit(
+      folder.path,
+      shell({ pwrite: 'cat >/dev/null; echo ENOSPC >&2; exit 1' }),
+      undefined,
+      'full',
+    );
     const disk = await openDisk(full.address);
     await expect(disk.write(0, new Uint8Array(512))).rejects.toMatchObject({ code: 'TARGET_FULL' });
     await expect(disk.zero(0, 512)).rejects.toMatchObject({ code: 'TARGET_FULL' });
     await disk.read(0, new Uint8Array(512));
     await disk.close();
-    await using broken = await nbdkit(folder.path, shell({ pwrite: 'cat >/dev/null; echo EIO >&2; exit 1' }), undefined, 'broken');
+    await using broken = await nbdkit(
+      folder.path,
+      shell({ pwrite: 'cat >/dev/null; echo EIO >&2; exit 1' }),
+      undefined,
+      'broken',
+    );
     const other = await openDisk(broken.address);
     await expect(other.write(0, new Uint8Array(512))).rejects.toMatchObject({ code: 'DISK_WRITE_FAILED' });
     await other.close();

@@ -200,6 +200,37 @@ describe('a hostile server while reading', () => {
     await disk.close();
   });
 
+  it('that stops in the middle of a payload cannot write into an aborted buffer later', async () => {
+    const held: { socket: Socket; rest: Buffer }[] = [];
+    await using server = await hostile(
+      manners(haggled, (request, socket) => {
+        const length = request.readUInt32BE(24);
+        const reply = chunkFor(request, wire.REPLY_OFFSET_DATA, offset(0, Buffer.alloc(length, 0x77)));
+        if (length === 4_096) {
+          socket.write(reply);
+        } else {
+          socket.write(reply.subarray(0, 200_000));
+          held.push({ socket, rest: reply.subarray(200_000) });
+        }
+      }),
+    );
+    const disk = await openNbd(server.address, { ...quick, stallTimeoutMs: 60_000 });
+    const into = Buffer.alloc(524_288, 0xee);
+    const aborting = new AbortController();
+    const read = disk.read(0, into, aborting.signal);
+    read.catch(() => undefined);
+    while (into[150_000] !== 0x77) await new Promise((resolve) => setImmediate(resolve));
+    aborting.abort();
+    await expect(read).rejects.toMatchObject({ code: 'CANCELED' });
+    into.fill(0xdd);
+    for (const { socket, rest } of held) socket.write(rest);
+    const other = Buffer.alloc(4_096);
+    await disk.read(0, other);
+    expect(other.equals(Buffer.alloc(4_096, 0x77))).toBe(true);
+    expect(into.equals(Buffer.alloc(524_288, 0xdd))).toBe(true);
+    await disk.close();
+  });
+
   it('that hangs up on each read is given up', async () => {
     await using server = await hostile(manners(haggled, (_, socket) => socket.destroy()));
     const disk = await openNbd(server.address, quick);
