@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
 import { type EventLevel, GodwitError, type JsonObject } from '@godwit/domain';
 import type { Provider, ProviderContext, SourceProvider, TargetProvider } from '@godwit/provider';
 import {
@@ -150,9 +151,14 @@ export async function openTaskContext(
   };
 }
 
-/** A folder of the worker's for one endpoint, by the shortest unique name: socket paths end at 107 bytes. */
+/** A folder of the worker's for one endpoint. Its name is short, because socket paths end at 107 bytes. */
 export async function endpointWorkDir(worker: WorkerContext, endpointId: string): Promise<string> {
-  const workDir = `${worker.workDir}/${endpointId.slice(0, 8)}`;
+  let number = worker.endpointFolders.get(endpointId);
+  if (number === undefined) {
+    number = worker.endpointFolders.size;
+    worker.endpointFolders.set(endpointId, number);
+  }
+  const workDir = path.join(worker.workDir, String(number));
   await mkdir(workDir, { recursive: true, mode: 0o700 });
   return workDir;
 }

@@ -29,6 +29,8 @@ export interface WorkerContext {
   readonly service: ServicePlace;
   /** Private folder for sockets and scratch files; emptied at start. Short path. */
   readonly workDir: string;
+  /** Endpoint id -> number of its folder therein. */
+  readonly endpointFolders: Map<string, number>;
   /**
    * Named stop points between what must not be torn apart. Tests drive races with them; in service it does nothing.
    */

@@ -128,7 +128,7 @@ async function begin(
     logger: durableLog(log),
   });
   const service = await register(db, slot, providers.names, options.regions);
-  const workDir = path.join(options.workDir, `w${slot.number ?? 0}`);
+  const workDir = path.join(options.workDir, String(slot.number ?? 0));
   await emptyFolder(workDir);
   const heart = new Heart({
     log,
@@ -153,6 +153,7 @@ async function begin(
     retry: { ...DEFAULT_RETRY, ...options.retry },
     service,
     workDir,
+    endpointFolders: new Map(),
     reach: options.reach ?? (() => Promise.resolve()),
   };
   heart.signal.addEventListener('abort', () => {

@@ -28,6 +28,7 @@ export function prepareHome(home: string): void {
 export const homePaths = (home: string) => ({
   postgres: path.join(home, 'postgres'),
   secretKeys: path.join(home, 'keys', 'secrets.json'),
+  receiptKey: path.join(home, 'keys', 'receipt.pem'),
   openrc: path.join(home, 'openrc'),
   clouds: path.join(home, 'clouds.yaml'),
   lock: path.join(home, 'server.lock'),
