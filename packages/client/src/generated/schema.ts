@@ -1,0 +1,4227 @@
+// Generated from openapi.json by "npm run generate". Do not edit.
+
+export interface paths {
+    "/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Versions of the API */
+        get: operations["listVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Deployments, newest first */
+        get: operations["listDeployments"];
+        put?: never;
+        /**
+         * Boot the transferred disks at the destination
+         * @description With test: an overlay in an isolated network, removed with the deployment, while replication goes on.
+         */
+        post: operations["createDeployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{deployment_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One deployment with its tasks */
+        get: operations["getDeployment"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget a deployment
+         * @description The instance stays, unless it was a test failover: that is removed.
+         */
+        delete: operations["deleteDeployment"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{deployment_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** cancel: end a running or waiting deployment; with force at once */
+        post: operations["actOnDeployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/detail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Deployments, newest first */
+        get: operations["listDeploymentsDetail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/diagnostics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Processes, their hosts and versions */
+        get: operations["getDiagnostics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Endpoints */
+        get: operations["listEndpoints"];
+        put?: never;
+        /**
+         * Connect a platform
+         * @description connection_info is judged by the schema of its type. Whether it connects: validate-connection.
+         */
+        post: operations["createEndpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One endpoint */
+        get: operations["getEndpoint"];
+        /**
+         * Change an endpoint
+         * @description A connection_info replaces the old one whole. The type cannot change after creation.
+         */
+        put: operations["updateEndpoint"];
+        post?: never;
+        /**
+         * Forget an endpoint
+         * @description Refused with 403 while transfers name it.
+         */
+        delete: operations["deleteEndpoint"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * validate-connection: does it connect with these credentials
+         * @description 200 also when it does not: then valid is false and message says why.
+         */
+        post: operations["actOnEndpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/destination-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Values on offer for the destination environment */
+        get: operations["listEndpointDestinationOptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Instances of the platform */
+        get: operations["listEndpointInstances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/instances/{instance}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One instance with its devices
+         * @description instance: URL-safe base64 of its identifier
+         */
+        get: operations["getEndpointInstance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/inventory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All instances as CSV
+         * @description One header row, one row per instance. With Accept: application/json the CSV as one JSON string.
+         */
+        get: operations["getEndpointInventory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/networks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Networks of the platform */
+        get: operations["listEndpointNetworks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/source-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Values on offer for the source environment */
+        get: operations["listEndpointSourceOptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Storage of the platform */
+        get: operations["listEndpointStorage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happens, as server-sent events
+         * @description From now on, or after the event named by the Last-Event-ID header (or last_event_id): then nothing is left out, however long the gap. Comments keep the connection alive. Only events of the project; administrators see all.
+         */
+        get: operations["followEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The process answers */
+        get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/identity/v3": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Version document of the identity service */
+        get: operations["getIdentityVersion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/identity/v3/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Version document of the identity service */
+        get: operations["getIdentityVersionSlash"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/identity/v3/auth/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The catalog */
+        get: operations["getCatalog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/identity/v3/auth/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Projects that the caller has a role in */
+        get: operations["listAuthProjects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/identity/v3/auth/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a token speaks for
+         * @description The token is named by the X-Subject-Token header.
+         */
+        get: operations["getToken"];
+        put?: never;
+        /**
+         * Sign in
+         * @description Methods password and token; scope project (by id, or by name with its domain), unscoped, or none for the default project. The token is in the X-Subject-Token header.
+         */
+        post: operations["createToken"];
+        /** Sign out */
+        delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What Godwit made on the platforms
+         * @description Filters: endpoint_id, transfer_id, deployment_id, execution_id, keep, state; show_removed: also what is gone
+         */
+        get: operations["listLedger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Prometheus metrics */
+        get: operations["getMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Platforms and their abilities */
+        get: operations["listProviders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/providers/{platform}/schemas/{type}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * JSON Schema of a platform, by type number
+         * @description 16 connection, 4 destination environment, 8 source environment
+         */
+        get: operations["getProviderSchemas"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** It can serve: the database answers and has its tables */
+        get: operations["getReadiness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Receipts, newest first
+         * @description Filters: transfer_id, execution_id, instance, disk_id, result (match, mismatch)
+         */
+        get: operations["listReceipts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/receipts/{receipt_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The signed receipt itself
+         * @description No envelope: the document as it was signed, to be kept and checked by anybody.
+         */
+        get: operations["getReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/receipts/{receipt_id}/leaves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The leaf table of a receipt
+         * @description 32 bytes per 64 KiB of the disk, in order. 410 when a later execution has changed the disk.
+         */
+        get: operations["getReceiptLeaves"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/regions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Regions */
+        get: operations["listRegions"];
+        put?: never;
+        /** Make a region */
+        post: operations["createRegion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/regions/{region_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One region */
+        get: operations["getRegion"];
+        /** Change a region */
+        put: operations["updateRegion"];
+        post?: never;
+        /** Remove a region */
+        delete: operations["deleteRegion"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/resources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The inventory
+         * @description Filters: endpoint_id, kind (instance, volume, network), migrated, name (a part of it)
+         */
+        get: operations["listResources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/resources/{resource_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One record of the inventory */
+        get: operations["getResource"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Workers */
+        get: operations["listServices"];
+        put?: never;
+        /**
+         * Enter a worker by hand
+         * @description Its status is UNKNOWN until a worker of that host, binary and topic reports.
+         */
+        post: operations["createService"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/services/{service_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One worker */
+        get: operations["getService"];
+        /** Enable, disable or map a worker */
+        put: operations["updateService"];
+        post?: never;
+        /** Forget a worker */
+        delete: operations["deleteService"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Transfers, newest first */
+        get: operations["listTransfers"];
+        put?: never;
+        /**
+         * Make a transfer
+         * @description Nothing moves yet: start an execution.
+         */
+        post: operations["createTransfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/{transfer_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One transfer
+         * @description Its executions are listed below it; here they are always an empty list.
+         */
+        get: operations["getTransfer"];
+        /**
+         * Change the settings of a transfer
+         * @description Maps are merged by key, storage mappings by source or disk. Answers an execution of type transfer_update. Endpoints, instances and scenario cannot change after creation.
+         */
+        put: operations["updateTransfer"];
+        post?: never;
+        /**
+         * Forget a transfer and remove its replica disks
+         * @description Deployed instances stay. Refused while an execution runs.
+         */
+        delete: operations["deleteTransfer"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/{transfer_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** delete-disks: remove the replica disks, keep the transfer */
+        post: operations["actOnTransfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/{transfer_id}/disks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Replica disks of a transfer and how far each is */
+        get: operations["listTransferDisks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/{transfer_id}/executions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Executions of a transfer, newest first
+         * @description Of a transfer that does not exist: an empty list.
+         */
+        get: operations["listExecutions"];
+        put?: never;
+        /**
+         * Run a transfer
+         * @description With shutdown_instances the sources are stopped before the last pass. Refused while another execution runs.
+         */
+        post: operations["createExecution"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/{transfer_id}/executions/{execution_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One execution with its tasks, their events and their progress */
+        get: operations["getExecution"];
+        put?: never;
+        post?: never;
+        /** Forget an execution that has ended */
+        delete: operations["deleteExecution"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/{transfer_id}/executions/{execution_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** cancel: end a running execution; with force at once */
+        post: operations["actOnExecution"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/{transfer_id}/executions/detail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All executions of a transfer with their tasks */
+        get: operations["listExecutionsDetail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/detail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Transfers, newest first */
+        get: operations["listTransfersDetail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        CancelAction: {
+            cancel: {
+                force?: boolean | null;
+            } | null;
+        };
+        DeleteDisksAction: {
+            "delete-disks": null;
+        } & {
+            [key: string]: unknown;
+        };
+        Deployment: {
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            base_id: string;
+            clone_disks: boolean;
+            clustered: boolean;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            deployer_id: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            destination_endpoint_id: string;
+            /** @description Carries network_map and storage_mappings as well */
+            destination_environment: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            destination_minion_pool_id: string | null;
+            /** @description Empty, and only while there is no execution */
+            executions?: unknown[];
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            /** @description Only with include_task_info: instance to what its tasks know */
+            info?: {
+                [key: string]: unknown;
+            };
+            /** @description Instance to minion pool id */
+            instance_osmorphing_minion_pool_mappings: {
+                [key: string]: string;
+            };
+            instances: string[];
+            /** @enum {string} */
+            last_execution_status: "UNEXECUTED" | "PENDING" | "RUNNING" | "COMPLETED" | "ERROR" | "DEADLOCKED" | "CANCELED" | "CANCELLING" | "CANCELED_FOR_DEBUGGING" | "AWAITING_MINION_ALLOCATIONS" | "ERROR_ALLOCATING_MINIONS";
+            /** @description Source network to destination network */
+            network_map: {
+                [key: string]: unknown;
+            };
+            notes: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            origin_endpoint_id: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            origin_minion_pool_id: string | null;
+            project_id: string;
+            reservation_id: string | null;
+            skip_os_morphing: boolean;
+            source_environment: {
+                [key: string]: unknown;
+            };
+            storage_mappings: {
+                [key: string]: unknown;
+            };
+            /** @description Of its one execution */
+            tasks?: components["schemas"]["Task"][];
+            /** @description A test failover: an overlay in an isolated network. An addition to the contract */
+            test: boolean;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            transfer_id: string;
+            /** @description Instance to what it has become */
+            transfer_result: {
+                [key: string]: unknown;
+            } | null;
+            /** @enum {string} */
+            transfer_scenario_type: "replica" | "live_migration";
+            trust_id: string | null;
+            type: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+            user_id: string;
+            /** @description global (by OS type) and instances */
+            user_scripts: {
+                [key: string]: unknown;
+            };
+        };
+        DeploymentAnswer: {
+            deployment: components["schemas"]["Deployment"];
+        };
+        DeploymentCreate: {
+            deployment: components["schemas"]["DeploymentCreateBody"];
+        };
+        DeploymentCreateBody: {
+            /** @description Default true */
+            clone_disks?: boolean | null;
+            /** @description Default false */
+            force?: boolean | null;
+            instance_osmorphing_minion_pool_mappings?: {
+                [key: string]: string;
+            } | null;
+            /** @description Default false */
+            skip_os_morphing?: boolean | null;
+            /** @description Default false. An addition to the contract */
+            test?: boolean | null;
+            /** @description Required */
+            transfer_id?: string | null;
+            user_scripts?: {
+                [key: string]: unknown;
+            } | null;
+        } & {
+            [key: string]: unknown;
+        };
+        DeploymentsAnswer: {
+            deployments: components["schemas"]["Deployment"][];
+        };
+        DestinationOptionsAnswer: {
+            destination_options: components["schemas"]["OptionValues"][];
+        };
+        Diagnostic: {
+            application: string;
+            hostname: string;
+            ip_addresses: string[];
+            os_info: {
+                [key: string]: unknown;
+            };
+            packages: string[];
+        };
+        DiagnosticsAnswer: {
+            diagnostics: components["schemas"]["Diagnostic"][];
+        };
+        DiskProgress: {
+            [key: string]: unknown;
+        };
+        Endpoint: {
+            /** @description What the provider needs to connect, by its schema (GET /providers/{platform}/schemas/16). Secret fields are taken once and never shown again */
+            connection_info: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            description: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            mapped_regions: string[];
+            name: string;
+            project_id: string;
+            /** @example libvirt */
+            type: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+            user_id: string;
+        };
+        EndpointAction: {
+            "validate-connection": null;
+        };
+        EndpointAnswer: {
+            endpoint: components["schemas"]["Endpoint"];
+        };
+        EndpointCreate: {
+            endpoint: components["schemas"]["EndpointCreateBody"];
+        };
+        EndpointCreateBody: {
+            /** @description What the provider needs to connect, by its schema (GET /providers/{platform}/schemas/16). Secret fields are taken once and never shown again */
+            connection_info: {
+                [key: string]: unknown;
+            };
+            description?: string | null;
+            mapped_regions?: string[] | null;
+            name: string;
+            type: string;
+        } & {
+            [key: string]: unknown;
+        };
+        EndpointsAnswer: {
+            endpoints: components["schemas"]["Endpoint"][];
+        };
+        EndpointUpdate: {
+            endpoint: components["schemas"]["EndpointUpdateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        EndpointUpdateBody: {
+            /** @description What the provider needs to connect, by its schema (GET /providers/{platform}/schemas/16). Secret fields are taken once and never shown again */
+            connection_info?: {
+                [key: string]: unknown;
+            };
+            description?: string | null;
+            mapped_regions?: string[] | null;
+            name?: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description Refused */
+        Error: {
+            error: {
+                code: number;
+                /** @enum {string} */
+                fault: "badRequest" | "unauthorized" | "forbidden" | "itemNotFound" | "badMethod" | "conflictingRequest" | "overLimit" | "badMediaType" | "notImplemented" | "serviceUnavailable" | "computeFault";
+                message: string;
+            };
+        };
+        Execution: {
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            action_id: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            number: number;
+            /** @enum {string} */
+            status: "UNEXECUTED" | "PENDING" | "RUNNING" | "COMPLETED" | "ERROR" | "DEADLOCKED" | "CANCELED" | "CANCELLING" | "CANCELED_FOR_DEBUGGING" | "AWAITING_MINION_ALLOCATIONS" | "ERROR_ALLOCATING_MINIONS";
+            tasks: components["schemas"]["Task"][];
+            /** @enum {string} */
+            type: "transfer_execution" | "transfer_disks_delete" | "transfer_update" | "deployment" | "minion_pool_maintenance" | "minion_pool_update" | "minion_pool_set_up_shared_resources" | "minion_pool_tear_down_shared_resources" | "minion_pool_allocate_minions" | "minion_pool_deallocate_minions";
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        ExecutionAnswer: {
+            execution: components["schemas"]["Execution"];
+        };
+        ExecutionCreate: {
+            execution?: components["schemas"]["ExecutionCreateBody"] | null;
+        };
+        ExecutionCreateBody: {
+            /**
+             * @description How much is compared although unchanged; default sample, whole when shut down
+             * @enum {string|null}
+             */
+            audit?: "sample" | "whole" | null;
+            /** @description Default false */
+            auto_deploy?: boolean | null;
+            /** @description Default false */
+            shutdown_instances?: boolean | null;
+            /**
+             * @description How much of the target is re-read; default changed, whole when instances are shut down
+             * @enum {string|null}
+             */
+            verify?: "changed" | "whole" | null;
+        } & {
+            [key: string]: unknown;
+        };
+        ExecutionsAnswer: {
+            executions: components["schemas"]["Execution"][];
+        };
+        Health: {
+            status: string;
+        };
+        /** @description Refused */
+        IdentityError: {
+            error: {
+                code: number;
+                message: string;
+                title: string;
+            };
+        };
+        Instance: {
+            devices: components["schemas"]["InstanceDevices"];
+            /** @enum {string} */
+            firmware_type?: "BIOS" | "EFI";
+            flavor_name?: string | null;
+            id: string;
+            instance_name?: string;
+            memory_mb: number;
+            name: string;
+            num_cpu: number;
+            /** @enum {string} */
+            os_type: "linux" | "windows" | "bsd" | "osx" | "solaris" | "other" | "unknown";
+        } & {
+            [key: string]: unknown;
+        };
+        InstanceAnswer: {
+            instance: components["schemas"]["Instance"];
+        };
+        InstanceDevices: {
+            cdroms: Record<string, never>[];
+            controllers: Record<string, never>[];
+            disks: components["schemas"]["InstanceDisk"][];
+            floppies: Record<string, never>[];
+            nics: components["schemas"]["InstanceNic"][];
+            serial_ports: Record<string, never>[];
+        } & {
+            [key: string]: unknown;
+        };
+        InstanceDisk: {
+            /** @enum {string} */
+            allocation_type?: "static" | "dynamic";
+            bus?: string | null;
+            controller_id?: string | null;
+            format?: string;
+            id: string;
+            path?: string | null;
+            shareable?: boolean;
+            size_bytes: number;
+            storage_backend_identifier?: string | null;
+            unit_number?: number | null;
+        } & {
+            [key: string]: unknown;
+        };
+        InstanceNic: {
+            id: string;
+            ip_addresses?: string[];
+            mac_address: string | null;
+            name?: string | null;
+            network_id?: string | null;
+            network_name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        InstancesAnswer: {
+            instances: components["schemas"]["InstanceSummary"][];
+        };
+        InstanceSummary: {
+            /** @enum {string} */
+            firmware_type?: "BIOS" | "EFI";
+            flavor_name?: string | null;
+            id: string;
+            instance_name?: string;
+            memory_mb: number;
+            name: string;
+            num_cpu: number;
+            /** @enum {string} */
+            os_type: "linux" | "windows" | "bsd" | "osx" | "solaris" | "other" | "unknown";
+        } & {
+            [key: string]: unknown;
+        };
+        LedgerAnswer: {
+            ledger: components["schemas"]["LedgerEntry"][];
+        };
+        LedgerEntry: {
+            /** @description Removals tried */
+            attempts: number;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            deployment_id: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            endpoint_id: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            execution_id: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            /** @enum {string} */
+            keep: "execution" | "transfer" | "deployment" | "forever";
+            /**
+             * @example disk
+             * @example snapshot
+             * @example instance
+             */
+            kind: string;
+            last_error: string | null;
+            name: string;
+            project_id: string;
+            /** @enum {string} */
+            state: "intended" | "made" | "removing" | "removed";
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            task_id: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            transfer_id: string | null;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        Network: {
+            id: string;
+            name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        NetworksAnswer: {
+            networks: components["schemas"]["Network"][];
+        };
+        OptionValues: {
+            config_default?: unknown;
+            name: string;
+            values: unknown[];
+        } & {
+            [key: string]: unknown;
+        };
+        ProgressUpdate: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            current_step: number;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            disk: components["schemas"]["DiskProgress"] | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            index: number;
+            message: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            task_id: string;
+            /** @description null or 0: a single remark */
+            total_steps: number | null;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        Providers: {
+            /**
+             * @description Platform name to the numbers of its abilities
+             * @example {
+             *       "libvirt": {
+             *         "types": [
+             *           4,
+             *           8,
+             *           16,
+             *           32,
+             *           128
+             *         ]
+             *       }
+             *     }
+             */
+            providers: {
+                [key: string]: {
+                    types: number[];
+                };
+            };
+        };
+        ProviderSchemas: {
+            /** @description One key, named by the type; its value is a JSON Schema */
+            schemas: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description The signed document, as docs/receipt.md describes it */
+        Receipt: {
+            [key: string]: unknown;
+        };
+        ReceiptsAnswer: {
+            receipts: components["schemas"]["ReceiptSummary"][];
+        };
+        ReceiptSummary: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            disk_id: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            execution_id: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            instance: string;
+            project_id: string;
+            /** @enum {string} */
+            result: "match" | "mismatch";
+            /** @description Merkle root, hexadecimal */
+            source_root: string;
+            target_root: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            transfer_id: string;
+        };
+        Region: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            description: string | null;
+            enabled: boolean;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            mapped_endpoints: string[];
+            mapped_services: string[];
+            name: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        RegionAnswer: {
+            region: components["schemas"]["Region"];
+        };
+        RegionCreate: {
+            region: components["schemas"]["RegionCreateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        RegionCreateBody: {
+            description?: string | null;
+            /** @description Default true */
+            enabled?: boolean | null;
+            name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        RegionsAnswer: {
+            regions: components["schemas"]["Region"][];
+        };
+        RegionUpdate: {
+            region: components["schemas"]["RegionUpdateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        RegionUpdateBody: {
+            description?: string | null;
+            enabled?: boolean;
+            name?: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ReplicaDisk: {
+            /** @description Number of the last execution that completed it; 0: none */
+            complete_number: number;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            disk_id: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            instance: string;
+            /** @description low water, counters and pass of the copy under way or last done */
+            progress: {
+                [key: string]: unknown;
+            } | null;
+            /** @description Bytes */
+            size: number;
+            /** @description The next execution starts from a change token */
+            tracked: boolean;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            transfer_id: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        ReplicaDisksAnswer: {
+            disks: components["schemas"]["ReplicaDisk"][];
+        };
+        Resource: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description As the platform described it last */
+            data: {
+                [key: string]: unknown;
+            };
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            endpoint_id: string;
+            /** @description Its id at the platform */
+            external_id: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            /** @enum {string} */
+            kind: "instance" | "volume" | "network";
+            migrated: boolean;
+            name: string;
+            project_id: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        ResourceAnswer: {
+            resource: components["schemas"]["Resource"];
+        };
+        ResourcesAnswer: {
+            resources: components["schemas"]["Resource"][];
+        };
+        Service: {
+            binary: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            enabled: boolean;
+            host: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            mapped_regions: string[];
+            /**
+             * @description Platform name to the numbers of its abilities
+             * @example {
+             *       "libvirt": {
+             *         "types": [
+             *           4,
+             *           8,
+             *           16,
+             *           32,
+             *           128
+             *         ]
+             *       }
+             *     }
+             */
+            providers: {
+                [key: string]: {
+                    types: number[];
+                };
+            } | null;
+            /** @description application, packages, os_info, hostname, ip_addresses */
+            specs: {
+                [key: string]: unknown;
+            } | null;
+            /** @enum {string} */
+            status: "UP" | "DOWN" | "UNKNOWN";
+            topic: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        ServiceAnswer: {
+            service: components["schemas"]["Service"];
+        };
+        ServiceCreate: {
+            service: components["schemas"]["ServiceCreateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        ServiceCreateBody: {
+            binary: string;
+            /** @description Default true */
+            enabled?: boolean | null;
+            host: string;
+            mapped_regions?: string[] | null;
+            topic: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ServicesAnswer: {
+            services: components["schemas"]["Service"][];
+        };
+        ServiceUpdate: {
+            service: components["schemas"]["ServiceUpdateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        ServiceUpdateBody: {
+            enabled?: boolean;
+            mapped_regions?: string[];
+        } & {
+            [key: string]: unknown;
+        };
+        SourceOptionsAnswer: {
+            source_options: components["schemas"]["OptionValues"][];
+        };
+        Storage: {
+            storage_backends: components["schemas"]["StorageBackend"][];
+        } & {
+            [key: string]: unknown;
+        };
+        StorageAnswer: {
+            storage: components["schemas"]["Storage"];
+        };
+        StorageBackend: {
+            id: string;
+            name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        StorageMappings: {
+            backend_mappings?: {
+                destination: string;
+                source: string;
+            }[];
+            default?: string | null;
+            disk_mappings?: {
+                destination: string;
+                disk_id: string;
+            }[];
+        };
+        Task: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            depends_on: string[] | null;
+            error: components["schemas"]["TaskError"] | null;
+            events: components["schemas"]["TaskEvent"][];
+            exception_details: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            execution_id: string;
+            host: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            index: number;
+            instance: string;
+            on_error: boolean | null;
+            process_id: number | null;
+            progress_updates: components["schemas"]["ProgressUpdate"][];
+            /** @enum {string} */
+            status: "SCHEDULED" | "PENDING" | "STARTING" | "UNSCHEDULED" | "RUNNING" | "SYNCING" | "COMPLETED" | "ERROR" | "FORCE_CANCELED" | "FAILED_TO_CANCEL" | "CANCELED" | "CANCELED_AFTER_COMPLETION" | "CANCELLING" | "CANCELLING_AFTER_COMPLETION" | "CANCELED_FOR_DEBUGGING" | "STRANDED_AFTER_DEADLOCK" | "EXECUTE_ON_ERROR_ONLY" | "FAILED_TO_SCHEDULE";
+            task_type: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        TaskError: {
+            [key: string]: unknown;
+        };
+        TaskEvent: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            index: number;
+            /** @enum {string} */
+            level: "INFO" | "WARNING" | "ERROR";
+            message: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            task_id: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        TokenAction: {
+            auth: Record<string, never>;
+        };
+        Transfer: {
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            base_id: string;
+            clone_disks: boolean;
+            clustered: boolean;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            destination_endpoint_id: string;
+            /** @description Carries network_map and storage_mappings as well */
+            destination_environment: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            destination_minion_pool_id: string | null;
+            executions: components["schemas"]["Execution"][];
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            /** @description Only with include_task_info: instance to what its tasks know */
+            info?: {
+                [key: string]: unknown;
+            };
+            /** @description Instance to minion pool id */
+            instance_osmorphing_minion_pool_mappings: {
+                [key: string]: string;
+            };
+            instances: string[];
+            /** @enum {string} */
+            last_execution_status: "UNEXECUTED" | "PENDING" | "RUNNING" | "COMPLETED" | "ERROR" | "DEADLOCKED" | "CANCELED" | "CANCELLING" | "CANCELED_FOR_DEBUGGING" | "AWAITING_MINION_ALLOCATIONS" | "ERROR_ALLOCATING_MINIONS";
+            /** @description Source network to destination network */
+            network_map: {
+                [key: string]: unknown;
+            };
+            notes: string | null;
+            options: components["schemas"]["TransferOptions"];
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            origin_endpoint_id: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            origin_minion_pool_id: string | null;
+            project_id: string;
+            reservation_id: string | null;
+            /** @enum {string} */
+            scenario: "replica" | "live_migration";
+            skip_os_morphing: boolean;
+            source_environment: {
+                [key: string]: unknown;
+            };
+            storage_mappings: {
+                [key: string]: unknown;
+            };
+            /** @description Instance to what it has become */
+            transfer_result: {
+                [key: string]: unknown;
+            } | null;
+            type: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+            user_id: string;
+            /** @description global (by OS type) and instances */
+            user_scripts: {
+                [key: string]: unknown;
+            };
+        };
+        TransferAnswer: {
+            transfer: components["schemas"]["Transfer"];
+        };
+        TransferCreate: {
+            transfer: components["schemas"]["TransferCreateBody"];
+        };
+        TransferCreateBody: {
+            /** @description Default true */
+            clone_disks?: boolean | null;
+            destination_endpoint_id: string;
+            destination_environment?: {
+                [key: string]: unknown;
+            } | null;
+            destination_minion_pool_id?: string | null;
+            instance_osmorphing_minion_pool_mappings?: {
+                [key: string]: string;
+            } | null;
+            instances?: string[];
+            network_map?: {
+                [key: string]: unknown;
+            } | null;
+            notes?: string | null;
+            options?: components["schemas"]["TransferOptions"] | null;
+            origin_endpoint_id: string;
+            origin_minion_pool_id?: string | null;
+            /** @description replica (default) or live_migration */
+            scenario?: string | null;
+            /** @description Default false */
+            skip_os_morphing?: boolean | null;
+            source_environment?: {
+                [key: string]: unknown;
+            } | null;
+            storage_mappings?: components["schemas"]["StorageMappings"] | null;
+            user_scripts?: {
+                [key: string]: unknown;
+            } | null;
+        } & {
+            [key: string]: unknown;
+        };
+        TransferOptions: {
+            /** @enum {string|null} */
+            audit?: "sample" | "whole" | null;
+            /** @description Bytes per second over all disks of the transfer; null: none */
+            rate_limit?: number | null;
+            /** @enum {string|null} */
+            verify?: "changed" | "whole" | null;
+        };
+        TransfersAnswer: {
+            transfers: components["schemas"]["Transfer"][];
+        };
+        TransferUpdate: {
+            transfer: components["schemas"]["TransferUpdateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        TransferUpdateBody: {
+            /** @description Default true */
+            clone_disks?: boolean | null;
+            destination_endpoint_id?: string | null;
+            destination_environment?: {
+                [key: string]: unknown;
+            } | null;
+            destination_minion_pool_id?: string | null;
+            instance_osmorphing_minion_pool_mappings?: {
+                [key: string]: string;
+            } | null;
+            instances?: string[] | null;
+            network_map?: {
+                [key: string]: unknown;
+            } | null;
+            notes?: string | null;
+            options?: components["schemas"]["TransferOptions"] | null;
+            origin_endpoint_id?: string | null;
+            origin_minion_pool_id?: string | null;
+            scenario?: string | null;
+            /** @description Default false */
+            skip_os_morphing?: boolean | null;
+            source_environment?: {
+                [key: string]: unknown;
+            } | null;
+            storage_mappings?: components["schemas"]["StorageMappings"] | null;
+            user_scripts?: {
+                [key: string]: unknown;
+            } | null;
+        } & {
+            [key: string]: unknown;
+        };
+        ValidateConnectionAnswer: {
+            "validate-connection": {
+                message: string | null;
+                valid: boolean;
+            };
+        };
+        Versions: {
+            [key: string]: unknown;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    listVersions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Versions"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listDeployments: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                include_task_info?: string;
+                /** @description Items at most; 0 gives none */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Default false */
+                show_deleted?: string;
+                /** @description asc or desc, one per sort_key */
+                sort_dir?: string[];
+                /** @description Any column; repeatable */
+                sort_key?: string[];
+                /** @description Of the last execution */
+                status?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createDeployment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "deployment": {
+                 *         "transfer_id": "6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11",
+                 *         "clone_disks": true
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeploymentCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getDeployment: {
+        parameters: {
+            query?: {
+                /** @description true: with info */
+                include_task_info?: string;
+            };
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteDeployment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    actOnDeployment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelAction"];
+            };
+        };
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listDeploymentsDetail: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                include_task_info?: string;
+                /** @description Items at most; 0 gives none */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Default false */
+                show_deleted?: string;
+                /** @description asc or desc, one per sort_key */
+                sort_dir?: string[];
+                /** @description Any column; repeatable */
+                sort_key?: string[];
+                /** @description Of the last execution */
+                status?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getDiagnostics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiagnosticsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listEndpoints: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createEndpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "endpoint": {
+                 *         "name": "lab",
+                 *         "type": "libvirt",
+                 *         "connection_info": {
+                 *           "uri": "qemu+ssh://root@kvm1.example.org/system"
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["EndpointCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getEndpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateEndpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EndpointUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteEndpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    actOnEndpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "validate-connection": null
+                 *     }
+                 */
+                "application/json": components["schemas"]["EndpointAction"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidateConnectionAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listEndpointDestinationOptions: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+                /** @description URL-safe base64 of a JSON array: names of the wanted options */
+                options?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DestinationOptionsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listEndpointInstances: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+                /** @description Items at most */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Part of the name */
+                name?: string;
+                /** @description true: not from a cache */
+                refresh?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstancesAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getEndpointInstance: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+                instance: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstanceAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getEndpointInventory: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                    "text/csv": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listEndpointNetworks: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworksAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listEndpointSourceOptions: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+                /** @description URL-safe base64 of a JSON array: names of the wanted options */
+                options?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceOptionsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listEndpointStorage: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StorageAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    followEvents: {
+        parameters: {
+            query?: {
+                /** @description In place of the header; 0: from the oldest event that is kept */
+                last_event_id?: string;
+                /** @description Only events of this object */
+                object_id?: string;
+                /** @description Only these types, separated by commas; "execution" stands for all that begin so */
+                type?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description text/event-stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getIdentityVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityError"];
+                };
+            };
+        };
+    };
+    getIdentityVersionSlash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityError"];
+                };
+            };
+        };
+    };
+    getCatalog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityError"];
+                };
+            };
+        };
+    };
+    listAuthProjects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityError"];
+                };
+            };
+        };
+    };
+    getToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityError"];
+                };
+            };
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "auth": {
+                 *         "identity": {
+                 *           "methods": [
+                 *             "password"
+                 *           ],
+                 *           "password": {
+                 *             "user": {
+                 *               "name": "admin",
+                 *               "domain": {
+                 *                 "id": "default"
+                 *               },
+                 *               "password": "secret"
+                 *             }
+                 *           }
+                 *         },
+                 *         "scope": {
+                 *           "project": {
+                 *             "name": "admin",
+                 *             "domain": {
+                 *               "id": "default"
+                 *             }
+                 *           }
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenAction"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityError"];
+                };
+            };
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityError"];
+                };
+            };
+        };
+    };
+    listLedger: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                include_task_info?: string;
+                /** @description Items at most; 0 gives none */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Default false */
+                show_deleted?: string;
+                /** @description asc or desc, one per sort_key */
+                sort_dir?: string[];
+                /** @description Any column; repeatable */
+                sort_key?: string[];
+                /** @description Of the last execution */
+                status?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listProviders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Providers"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getProviderSchemas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                platform: string;
+                type: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderSchemas"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getReadiness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listReceipts: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                include_task_info?: string;
+                /** @description Items at most; 0 gives none */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Default false */
+                show_deleted?: string;
+                /** @description asc or desc, one per sort_key */
+                sort_dir?: string[];
+                /** @description Any column; repeatable */
+                sort_key?: string[];
+                /** @description Of the last execution */
+                status?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiptsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getReceipt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                receipt_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The signed document, as docs/receipt.md describes it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getReceiptLeaves: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                receipt_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listRegions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegionsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createRegion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegionCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegionAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getRegion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                region_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegionAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateRegion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                region_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegionUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegionAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteRegion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                region_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listResources: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                include_task_info?: string;
+                /** @description Items at most; 0 gives none */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Default false */
+                show_deleted?: string;
+                /** @description asc or desc, one per sort_key */
+                sort_dir?: string[];
+                /** @description Any column; repeatable */
+                sort_key?: string[];
+                /** @description Of the last execution */
+                status?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResourcesAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getResource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                resource_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResourceAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listServices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServicesAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createService: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getService: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                service_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateService: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                service_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteService: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                service_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listTransfers: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                include_task_info?: string;
+                /** @description Items at most; 0 gives none */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Default false */
+                show_deleted?: string;
+                /** @description asc or desc, one per sort_key */
+                sort_dir?: string[];
+                /** @description Any column; repeatable */
+                sort_key?: string[];
+                /** @description Of the last execution */
+                status?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransfersAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "transfer": {
+                 *         "origin_endpoint_id": "6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11",
+                 *         "destination_endpoint_id": "a5f7d1b2-04c8-4f61-8f0b-5b1f2d6c7e90",
+                 *         "instances": [
+                 *           "web01"
+                 *         ],
+                 *         "scenario": "replica",
+                 *         "network_map": {
+                 *           "default": "default"
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["TransferCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getTransfer: {
+        parameters: {
+            query?: {
+                /** @description true: with info */
+                include_task_info?: string;
+            };
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TransferUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    actOnTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeleteDisksAction"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listTransferDisks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplicaDisksAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listExecutions: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                include_task_info?: string;
+                /** @description Items at most; 0 gives none */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Default false */
+                show_deleted?: string;
+                /** @description asc or desc, one per sort_key */
+                sort_dir?: string[];
+                /** @description Any column; repeatable */
+                sort_key?: string[];
+                /** @description Of the last execution */
+                status?: string;
+            };
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createExecution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "execution": {
+                 *         "shutdown_instances": false,
+                 *         "auto_deploy": false
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ExecutionCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getExecution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                execution_id: string;
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteExecution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                execution_id: string;
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    actOnExecution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                execution_id: string;
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelAction"];
+            };
+        };
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listExecutionsDetail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listTransfersDetail: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                include_task_info?: string;
+                /** @description Items at most; 0 gives none */
+                limit?: string;
+                /** @description Id of the last item seen */
+                marker?: string;
+                /** @description Default false */
+                show_deleted?: string;
+                /** @description asc or desc, one per sort_key */
+                sort_dir?: string[];
+                /** @description Any column; repeatable */
+                sort_key?: string[];
+                /** @description Of the last execution */
+                status?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransfersAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+}

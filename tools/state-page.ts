@@ -1,0 +1,31 @@
+import { EXECUTION_TRANSITIONS, TASK_TRANSITIONS, type TransitionTable } from '@godwit/domain';
+
+/** docs/states.md: the state tables of the domain. */
+export function statePage(): string {
+  return `<!-- Generated from the state tables of packages/domain by "npm run generate". Do not edit. -->
+
+# States
+
+A status changes only along these tables; anything else is refused as a defect.
+
+## Execution
+
+The status of an execution follows from those of its tasks. A transfer and a deployment show the status of their newest
+execution as \`last_execution_status\` (\`UNEXECUTED\` before the first; a deployment that waits for an execution is \`PENDING\`).
+
+${table(EXECUTION_TRANSITIONS)}
+
+## Task
+
+\`RUNNING\` leads to itself: after the death of its worker the same task starts again, with a higher attempt number, on another.
+
+${table(TASK_TRANSITIONS)}
+`;
+}
+
+function table<S extends string>(transitions: TransitionTable<S>): string {
+  const rows = (Object.entries(transitions) as [S, readonly S[]][]).map(
+    ([from, to]) => `| \`${from}\` | ${to.length === 0 ? 'final' : to.map((status) => `\`${status}\``).join(', ')} |`,
+  );
+  return `| Status | May become |\n|---|---|\n${rows.join('\n')}`;
+}
