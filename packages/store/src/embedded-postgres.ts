@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -84,6 +84,8 @@ export async function startPostgres(folder: string, options: PostgresOptions = {
   await endLeftover(data);
   // It may have been made while this machine allowed another way of running it.
   launch.give(data);
+  // Postgres refuses a folder that others may read, which is what a restored copy often is.
+  chmodSync(data, 0o700);
 
   const deadline = Date.now() + (options.timeoutMs ?? 60_000);
   let port = options.port ?? rememberedPort(folder) ?? (await freePort());
