@@ -11,6 +11,7 @@ export * from './listener.ts';
 export type { Page, SortDirection, SortKey } from './listing.ts';
 export * from './migrate.ts';
 export * from './postgres-checkpoint-store.ts';
+export * from './receipt-leaves.ts';
 export * from './receipts.ts';
 export * from './regions.ts';
 export * from './replica-disks.ts';

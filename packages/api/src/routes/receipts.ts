@@ -1,6 +1,4 @@
 import { Readable } from 'node:stream';
-import { LeafLayout, type ReplicaProgress } from '@godwit/disk';
-import { GodwitError } from '@godwit/domain';
 import * as store from '@godwit/store';
 import { Type } from 'typebox';
 import type { App } from '../app.ts';
@@ -10,9 +8,6 @@ import { found, invalidInput } from '../request-error.ts';
 import { ReceiptDocument, ReceiptsAnswer } from '../schemas/godwit.ts';
 import { Params } from '../schemas/params.ts';
 import { receiptToWire } from '../wire/godwit.ts';
-
-/** Leaf groups read at a time: 1 MiB of digests. */
-const GROUPS_AT_ONCE = 32;
 
 export function receiptRoutes(app: App, { db }: ApiContext): void {
   const tags = ['receipts'];
@@ -82,7 +77,7 @@ export function receiptRoutes(app: App, { db }: ApiContext): void {
     async (request, reply) => {
       const id = request.params.receipt_id;
       const receipt = found(await store.getReceipt(db, id, scopeOf(request)), 'Receipt', id);
-      const table = await leafTable(db, receipt);
+      const table = await store.openReceiptLeaves(db, receipt);
       reply.type('application/octet-stream').header('content-length', String(table.bytes));
       return reply.send(Readable.from(table.read()));
     },
@@ -93,40 +88,4 @@ function resultOf(word: string | undefined): { result?: 'match' | 'mismatch' } {
   if (word === undefined) return {};
   if (word !== 'match' && word !== 'mismatch') throw invalidInput('result must be match or mismatch');
   return { result: word };
-}
-
-/**
- * The leaves that a receipt is about, as long as the disk's table still is that one: completed by its execution and changed
- * by none since.
- *
- * @throws GodwitError RECEIPT_SUPERSEDED
- */
-async function leafTable(
-  db: store.Db,
-  receipt: store.Receipt,
-): Promise<{ bytes: number; read(): AsyncGenerator<Uint8Array> }> {
-  const [execution, disks] = await Promise.all([
-    store.getExecution(db, receipt.execution_id),
-    store.listReplicaDisks(db, receipt.transfer_id, receipt.instance),
-  ]);
-  const disk = disks.find((row) => row.disk_id === receipt.disk_id);
-  const number = execution?.number ?? 0;
-  const superseded = () =>
-    new GodwitError('RECEIPT_SUPERSEDED', `receipt ${receipt.id}`, { number: disk?.complete_no ?? number });
-  if (disk === undefined || number === 0 || disk.complete_no !== number) throw superseded();
-  // Reading needs no ownership, so the fence says nothing here.
-  const groups = new store.PostgresCheckpointStore(db, disk.id, disk.fence);
-  if ((await groups.changedGroups(number)).length > 0) throw superseded();
-  const layout = new LeafLayout(disk.complete_size);
-  const zeroedEnd = (disk.progress as ReplicaProgress | null)?.zeroedEnd ?? 0;
-  async function* read(): AsyncGenerator<Uint8Array> {
-    for (let first = 0; first < layout.groupCount; first += GROUPS_AT_ONCE) {
-      const count = Math.min(GROUPS_AT_ONCE, layout.groupCount - first);
-      const rows = new Map((await groups.readGroups(first, count)).map((row) => [row.group, row.leaves]));
-      for (let group = first; group < first + count; group++) {
-        yield rows.get(group) ?? layout.absentDigests(group, zeroedEnd);
-      }
-    }
-  }
-  return { bytes: layout.leafCount * 32, read };
 }
