@@ -15,6 +15,17 @@ export interface ApiEvent {
   data: ApiObject;
 }
 
+/** Which events, from when. */
+export interface EventOptions {
+  /** Id of an event already seen; `0`: from the oldest that is kept. Default: from now on. */
+  after?: string;
+  /** Only these types; `execution` stands for all that begin so. Default: all. */
+  types?: readonly string[];
+  /** Only events of this object. */
+  objectId?: string;
+  signal: AbortSignal;
+}
+
 /** What the commands need of the API. Paths are below the project: `/endpoints`. Rejects with ApiFailure. */
 export interface Api {
   get(path: string, query?: Query): Promise<ApiObject>;
@@ -25,10 +36,8 @@ export interface Api {
   post(path: string, body: Json): Promise<ApiObject>;
   put(path: string, body: Json): Promise<ApiObject>;
   delete(path: string): Promise<void>;
-  /**
-   * Events from now on, or after `after`. Reconnects by itself and goes on where it was; ends when the signal aborts.
-   */
-  events(options: { after?: string; signal: AbortSignal }): AsyncIterable<ApiEvent>;
+  /** Reconnects by itself and goes on where it was; ends when the signal aborts. */
+  events(options: EventOptions): AsyncIterable<ApiEvent>;
 }
 
 /** The value under `key` of an answer: a list of objects. */

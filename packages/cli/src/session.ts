@@ -1,5 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { type Api, type ApiEvent, type ApiObject, listOf, objectOf, type Query, textAt } from './api.ts';
+import {
+  type Api,
+  type ApiEvent,
+  type ApiObject,
+  type EventOptions,
+  listOf,
+  objectOf,
+  type Query,
+  textAt,
+} from './api.ts';
 import type { Json } from './cell.ts';
 import { type CloudConfig, processSources, resolveCloudConfig } from './cloud-config.ts';
 import { EventStreamParser } from './event-stream.ts';
@@ -133,11 +142,12 @@ class HttpApi implements Api {
     await answerOf(await this.request('DELETE', path, {}, 'application/json'));
   }
 
-  async *events({ after, signal }: { after?: string; signal: AbortSignal }): AsyncGenerator<ApiEvent> {
-    let last = after;
+  async *events(options: EventOptions): AsyncGenerator<ApiEvent> {
+    const { signal } = options;
+    let last = options.after;
     while (!signal.aborted) {
       try {
-        for await (const event of this.stream(last, signal)) {
+        for await (const event of this.stream(last, options)) {
           last = event.id;
           yield event;
         }
@@ -149,10 +159,12 @@ class HttpApi implements Api {
     }
   }
 
-  private async *stream(after: string | undefined, signal: AbortSignal): AsyncGenerator<ApiEvent> {
+  private async *stream(after: string | undefined, options: EventOptions): AsyncGenerator<ApiEvent> {
+    const { signal } = options;
+    const query: Query = { type: options.types?.join(','), object_id: options.objectId };
     const headers = after === undefined ? {} : { 'last-event-id': after };
     const response = await succeeded(
-      await this.request('GET', '/events', {}, 'text/event-stream', undefined, { headers, signal }),
+      await this.request('GET', '/events', query, 'text/event-stream', undefined, { headers, signal }),
     );
     if (response.body === null) return;
     const parser = new EventStreamParser();
@@ -219,15 +231,24 @@ async function succeeded(response: Response, doing?: string): Promise<Response> 
     status: response.status,
     requestId:
       response.headers.get('x-openstack-request-id') ?? response.headers.get('x-compute-request-id') ?? undefined,
-    remedy: textAt(error, 'remedy') || undefined,
+    remedy: remedyIn(response) || undefined,
   });
 }
 
 /** The error object of Godwit, Keystone or a routing fault; empty when the answer is none of them. */
 function errorIn(text: string): ApiObject {
+  const body = parsedObject(text);
+  return typeof body.error === 'object' ? objectOf(body, 'error') : body;
+}
+
+/** What to do next travels in a header: the contract's body has no place for it. */
+function remedyIn(response: Response): string {
+  return textAt(parsedObject(response.headers.get('x-godwit-error') ?? '{}'), 'remedy');
+}
+
+function parsedObject(text: string): ApiObject {
   try {
-    const body = JSON.parse(text) as ApiObject;
-    return typeof body.error === 'object' ? objectOf(body, 'error') : body;
+    return objectOf({ value: JSON.parse(text) as Json }, 'value');
   } catch (error) {
     if (error instanceof SyntaxError) return {};
     throw error;

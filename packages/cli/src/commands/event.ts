@@ -1,5 +1,6 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type ApiEvent, textAt } from '../api.ts';
+import { type ApiEvent, objectOf, textAt } from '../api.ts';
+import { plain } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import { docs, isGiven, text, texts, wholeNumber } from '../flags.ts';
 
@@ -12,8 +13,8 @@ const follow = buildCommand<
     'Print events as they happen, one line each, until Ctrl-C',
     [
       'godwit event follow',
-      'godwit event follow --type execution.updated -f json',
-      'godwit event follow --after 4711   # everything since an event already seen',
+      'godwit event follow --type execution --type task -f json',
+      'godwit event follow --after 0   # everything that is kept, then what happens',
     ],
     'A lost connection is taken up again where it was: no event is missed.',
   ),
@@ -25,7 +26,7 @@ const follow = buildCommand<
         default: 'plain',
         brief: 'plain: for people; json: one object per line',
       },
-      type: texts('Only events of this type; may be repeated', 'TYPE'),
+      type: texts('Only events of this type; "execution" means all that begin so; may be repeated', 'TYPE'),
       object: text('Only events about the object with this id', 'ID'),
       after: text('Begin after the event with this id; default: from now on', 'ID'),
       limit: {
@@ -45,11 +46,14 @@ const follow = buildCommand<
     process.once('SIGINT', interrupt);
     let left = flags.limit ?? Number.POSITIVE_INFINITY;
     try {
-      const after = flags.after === undefined ? {} : { after: flags.after };
+      const options = {
+        ...(flags.after === undefined ? {} : { after: flags.after }),
+        ...(isGiven(flags.type) ? { types: flags.type } : {}),
+        ...(flags.object === undefined ? {} : { objectId: flags.object }),
+        signal: stop.signal,
+      };
       if (left === 0) return;
-      for await (const event of api.events({ ...after, signal: stop.signal })) {
-        if (isGiven(flags.type) && !flags.type.includes(event.type)) continue;
-        if (flags.object !== undefined && !JSON.stringify(event.data).includes(flags.object)) continue;
+      for await (const event of api.events(options)) {
         this.print(flags.format === 'json' ? jsonLine(event) : plainLine(event));
         left -= 1;
         if (left === 0) break;
@@ -67,14 +71,13 @@ export const routes = buildRouteMap<string, CliContext>({
 });
 
 function jsonLine(event: ApiEvent): string {
-  return `${JSON.stringify({ id: event.id, type: event.type, ...event.data })}\n`;
+  return `${JSON.stringify(event.data)}\n`;
 }
 
-/** Time, type and object first; the rest as it came. */
+/** Id, time, type and object, then what is known of it. */
 function plainLine(event: ApiEvent): string {
-  const { at, object_type: objectType, object_id: objectId, payload } = event.data;
-  const head = [at ?? '', event.type, objectType ?? '', objectId ?? ''].filter((part) => part !== '').join(' ');
-  const rest = payload ?? event.data;
-  const status = textAt(typeof rest === 'object' && rest !== null && !Array.isArray(rest) ? rest : {}, 'status');
-  return `${event.id} ${head} ${status === '' ? JSON.stringify(rest) : status}\n`;
+  const { data } = event;
+  const head = [event.id, textAt(data, 'at'), event.type, textAt(data, 'object_id')];
+  const payload = Object.entries(objectOf(data, 'payload')).map(([key, value]) => `${key}=${plain(value)}`);
+  return `${[...head, ...payload].join(' ')}\n`;
 }

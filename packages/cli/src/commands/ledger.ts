@@ -2,14 +2,19 @@ import { buildCommand, buildRouteMap } from '@stricli/core';
 import { listOf, type Query } from '../api.ts';
 import type { Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
-import { docs, type ListFlags, listFlags, outputAliases, text } from '../flags.ts';
+import { docs, type ListFlags, listFlags, outputAliases, text, toggle } from '../flags.ts';
 import { endpointId } from '../lookup.ts';
 import { printList } from '../print.ts';
 
 const COLUMNS = ['ID', 'Kind', 'Name', 'State', 'Keep', 'Endpoint ID', 'Transfer ID', 'Attempts', 'Last Error'];
 
 const list = buildCommand<
-  ListFlags & { state?: 'intended' | 'made' | 'removing' | 'removed'; endpoint?: string; transfer?: string },
+  ListFlags & {
+    state?: 'intended' | 'made' | 'removing' | 'removed';
+    endpoint?: string;
+    transfer?: string;
+    showRemoved: boolean;
+  },
   [],
   CliContext
 >({
@@ -27,6 +32,7 @@ const list = buildCommand<
       },
       endpoint: text('Only on this endpoint (id or name)', 'ENDPOINT'),
       transfer: text('Only for this transfer', 'ID'),
+      showRemoved: toggle('Also what is gone'),
       ...listFlags,
     },
     aliases: outputAliases,
@@ -37,6 +43,7 @@ const list = buildCommand<
       state: flags.state,
       endpoint_id: flags.endpoint === undefined ? undefined : await endpointId(api, flags.endpoint),
       transfer_id: flags.transfer,
+      show_removed: flags.showRemoved || flags.state === 'removed' ? true : undefined,
     };
     const rows = listOf(await api.get('/ledger', query), 'ledger').map(
       (entry): Row => ({

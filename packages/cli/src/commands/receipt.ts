@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type ApiObject, listOf, objectOf, type Query, textAt } from '../api.ts';
-import { cell, type Row } from '../cell.ts';
+import { type ApiObject, listOf, type Query, textAt } from '../api.ts';
+import { type Cell, cell, type Json, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import {
   args,
@@ -53,8 +53,7 @@ const show = buildCommand<ShowFlags, [string], CliContext>({
   parameters: { flags: showFlags, aliases: outputAliases, positional: args(receipt) },
   async func(flags, id) {
     const api = await this.connect();
-    const found = objectOf(await api.get(`/receipts/${id}`), 'receipt');
-    await printObject(this, flags, detail(found));
+    await printObject(this, flags, detail(id, await api.get(`/receipts/${id}`)));
   },
 });
 
@@ -70,18 +69,16 @@ const save = buildCommand<{ outputFile?: string }, [string], CliContext>({
   },
   async func(flags, id) {
     const api = await this.connect();
-    const found = objectOf(await api.get(`/receipts/${id}`), 'receipt');
+    const document = await api.get(`/receipts/${id}`);
     const leaves = await api.getBytes(`/receipts/${id}/leaves`);
     const path = flags.outputFile ?? `${id}.receipt`;
     try {
-      writeFileSync(path, `${JSON.stringify(objectOf(found, 'document'), null, 2)}\n`);
+      writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
       writeFileSync(`${path}.leaves`, leaves);
     } catch (error) {
       throw new CommandFailure(`Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
     }
-    this.print(
-      `Saved ${path} and ${path}.leaves\nCheck it: godwit verify ${path} --disk ${textAt(found, 'disk_id')}=PATH\n`,
-    );
+    this.print(`Saved ${path} and ${path}.leaves\nCheck it: godwit verify ${path} --disk ${diskOf(document)}PATH\n`);
   },
 });
 
@@ -90,18 +87,17 @@ export const routes = buildRouteMap<string, CliContext>({
   routes: { list, show, save },
 });
 
-function detail(item: ApiObject): Row {
-  const document = objectOf(item, 'document');
-  return {
-    id: item.id ?? null,
-    instance: item.instance ?? null,
-    disk_id: item.disk_id ?? null,
-    result: item.result ?? null,
-    transfer_id: item.transfer_id ?? null,
-    execution_id: item.execution_id ?? null,
-    source_root: item.source_root ?? null,
-    target_root: item.target_root ?? null,
-    created_at: item.created_at ?? null,
-    document: cell(document, JSON.stringify(document, null, 2)),
-  };
+/** The signed document, a field a line: what it says is its own business, and may grow. */
+function detail(id: string, document: ApiObject): Row {
+  const fields = Object.entries(document).map(([name, value]): [string, Json | Cell] => [
+    name,
+    typeof value === 'object' ? cell(value, JSON.stringify(value, null, 2)) : value,
+  ]);
+  return { id, ...Object.fromEntries(fields) };
+}
+
+/** `vda=` when the document names its disk. */
+function diskOf(document: ApiObject): string {
+  const disk = textAt(document, 'disk_id') || textAt(document, 'disk');
+  return disk === '' ? '' : `${disk}=`;
 }

@@ -1,6 +1,6 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
 import { endpointFields, instancesCell, jsonCell, mappingFields } from '../action-view.ts';
-import { type Api, type ApiObject, listOf, objectOf, textAt } from '../api.ts';
+import { type Api, type ApiObject, listOf, numberAt, objectOf, textAt } from '../api.ts';
 import { cell, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import { executionDetail } from '../execution-view.ts';
@@ -27,6 +27,7 @@ import { followExecution } from '../follow.ts';
 import { jsonOption } from '../json-option.ts';
 import { endpointId } from '../lookup.ts';
 import { printList, printObject } from '../print.ts';
+import { formatBytes } from '../quantity.ts';
 import { UsageError } from '../usage-error.ts';
 import {
   type DeployDefaultFlags,
@@ -220,6 +221,29 @@ const deleteDisks = buildCommand<ShowFlags & WaitFlags, [string], CliContext>({
   },
 });
 
+const DISK_COLUMNS = ['Instance', 'Disk', 'Size', 'Complete In', 'Tracked'];
+
+const listDisks = buildCommand<ListFlags, [string], CliContext>({
+  docs: docs('List the disks of a transfer at the destination and how far each is', [
+    'godwit transfer disks list 2c9e...',
+  ]),
+  parameters: { flags: listFlags, aliases: outputAliases, positional: transferArgument },
+  async func(flags, id) {
+    const api = await this.connect();
+    const rows = listOf(await api.get(`/transfers/${id}/disks`), 'disks').map(
+      (disk): Row => ({
+        Instance: disk.instance ?? null,
+        Disk: disk.disk_id ?? null,
+        Size: cell(disk.size ?? null, formatBytes(numberAt(disk, 'size'))),
+        'Complete In':
+          disk.complete_number === 0 ? null : cell(disk.complete_number ?? null, `execution ${disk.complete_number}`),
+        Tracked: disk.tracked ?? null,
+      }),
+    );
+    await printList(this, flags, DISK_COLUMNS, rows);
+  },
+});
+
 const execute = buildCommand<
   ShowFlags &
     WaitFlags & {
@@ -279,7 +303,10 @@ export const routes = buildRouteMap<string, CliContext>({
     show,
     update,
     delete: remove,
-    disks: buildRouteMap({ docs: { brief: 'Disks at the destination' }, routes: { delete: deleteDisks } }),
+    disks: buildRouteMap({
+      docs: { brief: 'Disks at the destination' },
+      routes: { list: listDisks, delete: deleteDisks },
+    }),
     execute,
     execution: executionRoutes,
   },
