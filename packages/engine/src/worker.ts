@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DBOS, DBOSClient } from '@dbos-inc/dbos-sdk';
 import { CopyPool } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
-import { type Connection, connect, isMigrated, type SecretBox, signOffService } from '@godwit/store';
+import { type Connection, connect, isMigrated, putSetting, type SecretBox, signOffService } from '@godwit/store';
 import { type Logger, pino } from 'pino';
 import { CallServer } from './call-server.ts';
 import { CANCEL_CHANNEL, lookForCancels } from './cancel.ts';
@@ -29,7 +29,7 @@ import { Listener } from './listener.ts';
 import { type ProviderLoaders, ProviderRegistry } from './provider-registry.ts';
 import { RateLimits } from './rate-limits.ts';
 import { REAPER_EVERY_MS, reap } from './reaper.ts';
-import type { ReceiptSigner } from './receipt-signer.ts';
+import { type ReceiptSigner, receiptKeySetting } from './receipt-signer.ts';
 import { forgetOld, RETENTION_EVERY_MS } from './retention.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from './retry-policy.ts';
 import { Rounds } from './rounds.ts';
@@ -127,6 +127,7 @@ async function begin(
     applicationName: APPLICATION,
     logger: durableLog(log),
   });
+  await putSetting(db, receiptKeySetting(options.signer.keyId), options.signer.publicPem);
   const service = await register(db, slot, providers.names, options.regions);
   const workDir = path.join(options.workDir, String(slot.number ?? 0));
   await emptyFolder(workDir);

@@ -5,7 +5,6 @@ import { claimReplicaDisk, completeReplicaDisk, putReceipt, type ReplicaDisk } f
 import { patientCheckpoints } from '../checkpoints.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { DiskProgressBoard } from '../disk-progress.ts';
-import { receiptDocument } from '../receipt-document.ts';
 import type { TaskContext } from '../task-context.ts';
 import { note, replicaDisks } from './blackboard.ts';
 import { forgetSnapshot, takeSnapshot } from './source-snapshot.ts';
@@ -230,9 +229,23 @@ async function complete(
   modes: Modes,
 ): Promise<void> {
   const { execution, retry, task, transfer, worker } = context;
-  const document = worker.signer.sign(
-    receiptDocument({ execution, transfer, instance: task.instance, snapshot, disk, result, ...modes }),
+  const receipt = worker.signer.sign(
+    {
+      transfer: transfer.id,
+      execution: execution.id,
+      executionNumber: execution.number,
+      instance: task.instance,
+      disk: disk.id,
+      snapshot: { key: snapshot.key, takenAt: snapshot.takenAt, consistency: snapshot.consistency },
+      ...modes,
+      provenAt: new Date().toISOString(),
+    },
+    result,
   );
+  if (receipt.target_root === null) {
+    throw new GodwitError('INTERNAL', `disk ${disk.id} of ${task.instance}`, { reason: 'it was not verified' });
+  }
+  const { source_root: sourceRoot, target_root: targetRoot } = receipt;
   await whileDatabaseIsAway(retry, () => {
     worker.heart.check();
     return worker.db.transaction().execute(async (trx) => {
@@ -242,9 +255,9 @@ async function complete(
         projectId: transfer.project_id,
         instance: task.instance,
         diskId: disk.id,
-        document,
-        sourceRoot: String(document.source_root),
-        targetRoot: String(document.target_root),
+        document: receipt,
+        sourceRoot,
+        targetRoot,
         result: 'match',
       });
       await completeReplicaDisk(trx, owned.id, owned.fence, {
