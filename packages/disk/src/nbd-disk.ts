@@ -371,6 +371,7 @@ class NbdDisk implements Disk, ConnectionOwner {
         // Its buffer is free when the bytes under way have come. When they do not, only cutting the connection frees it.
         setTimeout(() => {
           if (filling.isFilling(request)) filling.drop('an aborted read would not end');
+          request.settle(new GodwitError('CANCELED', this.#label));
         }, MAX_ABORT_MS).unref();
         return;
       }
