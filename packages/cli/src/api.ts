@@ -26,7 +26,7 @@ export interface EventOptions {
   signal: AbortSignal;
 }
 
-/** What the commands need of the API. Paths are below the project: `/endpoints`. Rejects with ApiFailure. */
+/** What the commands need of the API. Paths are below the project: `/endpoints`. Rejects with the client's ApiError. */
 export interface Api {
   get(path: string, query?: Query): Promise<ApiObject>;
   /** An answer that is not JSON. */

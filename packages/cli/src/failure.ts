@@ -1,23 +1,16 @@
 import { CommandFailure, UsageError } from './usage-error.ts';
 
-/** An answer of the API that says no, or no answer at all. */
-export interface ApiFailureData {
-  /** HTTP status; undefined when there was no answer. */
-  status: number | undefined;
-  /** Id to look for in the server's log. */
-  requestId: string | undefined;
-  remedy: string | undefined;
+/** What an error of the API's client tells, by shape: loading the client only to name its class would cost every start. */
+interface ApiErrorLike extends Error {
+  /** HTTP status; 0 when nothing answered. */
+  status: number;
+  remedy: string;
+  requestId: string;
 }
 
-/** The API refused or could not be reached. */
-export class ApiFailure extends Error {
-  readonly data: ApiFailureData;
-
-  constructor(message: string, data: ApiFailureData, options?: { cause?: unknown }) {
-    super(message, options);
-    this.name = 'ApiFailure';
-    this.data = data;
-  }
+/** True for a refusal of the API, or the lack of an answer. */
+export function isApiError(error: unknown): error is ApiErrorLike {
+  return error instanceof Error && error.name === 'ApiError' && 'status' in error;
 }
 
 /**
@@ -27,8 +20,7 @@ export class ApiFailure extends Error {
  */
 export function describeFailure(error: unknown, debug: boolean): string {
   const lines = [`ERROR: ${headline(error)}`];
-  const remedy =
-    error instanceof ApiFailure ? error.data.remedy : error instanceof CommandFailure ? error.remedy : undefined;
+  const remedy = isApiError(error) || error instanceof CommandFailure ? error.remedy : undefined;
   if (remedy !== undefined && remedy !== '') lines.push(remedy);
   if (error instanceof UsageError) lines.push('Try "--help" after the command.');
   if (debug) lines.push(...stacks(error));
@@ -40,11 +32,18 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof UsageError ? 2 : 1;
 }
 
+/** The innermost reason: fetch hides it under "fetch failed". */
+export function reasonOf(error: unknown): string {
+  let current = error;
+  while (current instanceof Error && current.cause instanceof Error) current = current.cause;
+  if (!(current instanceof Error)) return String(current);
+  return current.message || ('code' in current ? String(current.code) : current.name);
+}
+
 function headline(error: unknown): string {
-  if (!(error instanceof ApiFailure)) return error instanceof Error ? error.message : String(error);
-  const { status, requestId } = error.data;
-  const http = status === undefined ? '' : ` (HTTP ${status})`;
-  return `${error.message}${http}${requestId === undefined ? '' : ` (Request-ID: ${requestId})`}`;
+  if (!isApiError(error)) return error instanceof Error ? error.message : String(error);
+  if (error.status === 0) return error.cause === undefined ? error.message : `${error.message} ${reasonOf(error)}`;
+  return `${error.message} (HTTP ${error.status})${error.requestId === '' ? '' : ` (Request-ID: ${error.requestId})`}`;
 }
 
 function stacks(error: unknown): string[] {

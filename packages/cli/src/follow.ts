@@ -1,6 +1,6 @@
 import { type Api, type ApiObject, listOf, objectOf, textAt } from './api.ts';
 import type { CliContext } from './context.ts';
-import { ApiFailure } from './failure.ts';
+import { isApiError } from './failure.ts';
 import { type FollowState, followBegin, isFinal, takeIn } from './follow-state.ts';
 import { plainProgress, progressLines } from './progress.ts';
 import { RewrittenBlock } from './screen.ts';
@@ -30,7 +30,7 @@ const SERVER_GONE_MS = 120_000;
  * anything but success, 130 when the user detaches with Ctrl-C: the execution goes on then.
  *
  * @returns false when the user detached
- * @throws ApiFailure when the server stays away
+ * @throws ApiError when the server stays away
  */
 export async function followExecution(context: CliContext, api: Api, target: FollowTarget): Promise<boolean> {
   const stop = new AbortController();
@@ -99,15 +99,13 @@ async function listen(api: Api, target: FollowTarget, doorbell: Doorbell, signal
       }
     }
   } catch (error) {
-    if (!signal.aborted && !(error instanceof ApiFailure)) throw error;
+    if (!signal.aborted && !isApiError(error)) throw error;
   }
 }
 
 /** No answer, or one that says "later". */
 function mayPass(error: unknown): boolean {
-  if (!(error instanceof ApiFailure)) return false;
-  const { status } = error.data;
-  return status === undefined || status === 502 || status === 503 || status === 504;
+  return isApiError(error) && [0, 502, 503, 504].includes(error.status);
 }
 
 /** Wakes one waiter, early when it rings. */

@@ -153,8 +153,8 @@ describe('a server that cannot be reached', () => {
     };
     const run = await godwit(['endpoint', 'list'], { env });
     expect(run.code).toBe(1);
-    expect(run.stderr).toContain('ERROR: Cannot reach http://127.0.0.1:9');
-    expect(run.stderr).toContain('npm start');
+    expect(run.stderr).toContain('ERROR: http://127.0.0.1:9/identity/v3/auth/tokens does not answer. ');
+    expect(run.stderr).toContain('Check that the server runs.');
   });
 
   test('is not asked for a password where nobody can type one', async () => {
