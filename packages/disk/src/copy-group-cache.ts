@@ -39,13 +39,14 @@ export class GroupCache {
     if (held) return held.group;
     if (!this.#batch.has(number)) {
       const count = Math.min(BATCH, Math.max(1, until - number));
+      // The row of a group that is held now may be read from before its commit: it must not be found here once that
+      // group is released, so it is left to a later read.
+      const older = new Set(this.#groups.keys());
       const rows = await this.#store.readGroups(number, count);
       this.#batch = new Map();
-      for (let i = number; i < number + count; i++) this.#batch.set(i, null);
-      for (const row of rows) this.#batch.set(row.group, row);
+      for (let i = number; i < number + count; i++) if (!older.has(i)) this.#batch.set(i, null);
+      for (const row of rows) if (this.#batch.has(row.group)) this.#batch.set(row.group, row);
     }
-    const again = this.#groups.get(number);
-    if (again) return again.group;
     const row = this.#batch.get(number);
     if (!row && this.#layout.absentIsZero(number, this.#zeroedEnd)) return null;
     return fillGroup(this.#layout, number, row ?? undefined, this.#zeroedEnd);

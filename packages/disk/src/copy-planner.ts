@@ -123,7 +123,7 @@ async function* planRun(
     at = end;
     const data = subtractRuns([part], zero);
     const empty = subtractRuns([part], data);
-    const loaded = await input.cache.load(number, Math.ceil(endOf(run) / GROUP_LEAVES));
+    let loaded = await input.cache.load(number, Math.ceil(endOf(run) / GROUP_LEAVES));
     const toZero = loaded ? notZero(input.layout, loaded, empty) : [];
     const steps = [
       ...data.flatMap(chunks).map((piece) => ({ run: piece, kind: 'read' as const })),
@@ -136,7 +136,9 @@ async function* planRun(
         yield { kind, run: piece };
       } else {
         const bytes = kind === 'read' ? input.layout.runLength(piece) : 0;
+        // From here on this object is the group, even after it was released in between.
         const group = input.cache.hold(number, loaded);
+        loaded = group;
         yield {
           kind: 'item',
           item: { kind, run: piece, bytes, group, listed, digests: null, wrote: false, done: nothingDone() },

@@ -134,7 +134,7 @@ class Verification {
     for (let i = 0; i < leaves; i++) {
       if (isUnknown(table.leaves, i * DIGEST_SIZE)) return number * GROUP_LEAVES + i;
     }
-    const found = table.leaves.slice();
+    const found = new Uint8Array(table.leaves);
     const reading = this.#reread(table, found, this.#asked(table, leaves), zero);
     // The rejection is taken up by close(); until then it must not count as unhandled.
     reading.catch(() => undefined);

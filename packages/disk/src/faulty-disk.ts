@@ -53,14 +53,14 @@ export class FaultyDisk extends WrappedDisk {
     if (this.#strikes('dropWrite')) return;
     const late = this.#late.splice(0);
     if (this.#strikes('reorder')) {
-      const kept = from.slice();
+      const kept = new Uint8Array(from);
       this.#late.push(() => this.inner.write(offset, kept));
     } else if (this.#strikes('duplicateWrite')) {
-      const kept = from.slice();
+      const kept = new Uint8Array(from);
       await this.inner.write(offset, from, signal);
       this.#late.push(() => this.inner.write(offset, kept));
     } else if (this.#strikes('flipBit')) {
-      const wrong = from.slice();
+      const wrong = new Uint8Array(from);
       this.#flip(wrong);
       await this.inner.write(offset, wrong, signal);
     } else {

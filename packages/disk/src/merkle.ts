@@ -12,7 +12,8 @@ export class MerkleRoot {
   /** Adds `digests.length / 32` leaves. */
   addLeaves(digests: Uint8Array): void {
     for (let at = 0; at < digests.length; at += DIGEST_SIZE) {
-      this.addSubtree(digests.slice(at, at + DIGEST_SIZE), 0);
+      // A copy: slice() of a Buffer would be a view of bytes that may change.
+      this.addSubtree(new Uint8Array(digests.subarray(at, at + DIGEST_SIZE)), 0);
     }
   }
 

@@ -48,6 +48,11 @@ export class SparseBytes {
     return bytes;
   }
 
+  /** False: the leaf is absent, so zero. */
+  holds(index: number): boolean {
+    return this.#leaves.has(index);
+  }
+
   /** Leaves that hold anything but absence. */
   present(): number[] {
     return [...this.#leaves.keys()].sort((a, b) => a - b);
@@ -149,7 +154,7 @@ export class VolatileDisk implements Disk {
   }
 
   async write(offset: number, from: Uint8Array): Promise<void> {
-    await this.#change({ offset, length: from.length, bytes: from.slice() });
+    await this.#change({ offset, length: from.length, bytes: new Uint8Array(from) });
   }
 
   async zero(offset: number, length: number): Promise<void> {
