@@ -165,17 +165,28 @@ export async function silentTasks(db: Db, before: Date): Promise<Task[]> {
 
 /** Appends a line to the task's events. */
 export async function addTaskEvent(db: Db, taskId: string, level: EventLevel, message: string): Promise<TaskEvent> {
-  return db
-    .insertInto('task_event')
-    .values({
-      id: randomUUID(),
-      task_id: taskId,
-      level,
-      message,
-      index: sql<number>`(select coalesce(max(index), 0) + 1 from task_event where task_id = ${taskId})`,
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  return atNextIndex(() =>
+    db
+      .insertInto('task_event')
+      .values({
+        id: randomUUID(),
+        task_id: taskId,
+        level,
+        message,
+        index: sql<number>`(select coalesce(max(index), 0) + 1 from task_event where task_id = ${taskId})`,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .returningAll()
+      .executeTakeFirst(),
+  );
+}
+
+/** Two that append at once compute the same index; the one that comes second computes anew. */
+async function atNextIndex<Row>(insert: () => Promise<Row | undefined>): Promise<Row> {
+  for (;;) {
+    const row = await insert();
+    if (row !== undefined) return row;
+  }
 }
 
 export interface NewProgress {
@@ -188,19 +199,22 @@ export interface NewProgress {
 
 /** Appends a progress update to a task; `setProgress` moves it later. */
 export async function addProgress(db: Db, taskId: string, progress: NewProgress): Promise<ProgressUpdate> {
-  return db
-    .insertInto('progress_update')
-    .values({
-      id: randomUUID(),
-      task_id: taskId,
-      index: sql<number>`(select coalesce(max(index), 0) + 1 from progress_update where task_id = ${taskId})`,
-      message: progress.message,
-      current_step: progress.currentStep ?? 0,
-      total_steps: progress.totalSteps ?? null,
-      disk: progress.disk === undefined ? null : toJson(progress.disk),
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  return atNextIndex(() =>
+    db
+      .insertInto('progress_update')
+      .values({
+        id: randomUUID(),
+        task_id: taskId,
+        index: sql<number>`(select coalesce(max(index), 0) + 1 from progress_update where task_id = ${taskId})`,
+        message: progress.message,
+        current_step: progress.currentStep ?? 0,
+        total_steps: progress.totalSteps ?? null,
+        disk: progress.disk === undefined ? null : toJson(progress.disk),
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .returningAll()
+      .executeTakeFirst(),
+  );
 }
 
 export async function setProgress(db: Db, id: string, progress: Partial<NewProgress>): Promise<void> {
