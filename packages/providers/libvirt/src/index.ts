@@ -1,1 +1,1 @@
-export {};
+export { libvirtProvider } from './provider.ts';
