@@ -250,7 +250,7 @@ async function refuseWhileActive({ trx }: StartPlace, transfer: Transfer): Promi
     .where('status', 'in', [...ACTIVE_EXECUTION_STATUSES])
     .executeTakeFirst();
   if (row !== undefined) {
-    throw new GodwitError('INVALID_INPUT', `transfer ${transfer.id}`, {
+    throw new GodwitError('BAD_REQUEST', `transfer ${transfer.id}`, {
       reason: `Another tasks execution is in progress: ['${row.id}']`,
     });
   }
@@ -269,14 +269,14 @@ async function refuseWithoutDisks({ trx }: StartPlace, transfer: Transfer, force
   const disks = (await listReplicaDisks(trx, transfer.id)).filter((disk) => disk.target !== null);
   const bare = transfer.instances.find((name) => !disks.some((disk) => disk.instance === name));
   if (bare !== undefined) {
-    throw new GodwitError('INVALID_INPUT', `transfer ${transfer.id}`, {
+    throw new GodwitError('BAD_REQUEST', `transfer ${transfer.id}`, {
       reason: `instance ${bare} has no transferred disks; execute the transfer first`,
     });
   }
   if (force) return;
   const unproven = disks.find((disk) => disk.complete_no === 0);
   if (unproven !== undefined) {
-    throw new GodwitError('INVALID_INPUT', `transfer ${transfer.id}`, {
+    throw new GodwitError('BAD_REQUEST', `transfer ${transfer.id}`, {
       reason: `disk ${unproven.disk_id} of ${unproven.instance} was never transferred completely; execute the transfer, or use force`,
     });
   }
@@ -284,7 +284,7 @@ async function refuseWithoutDisks({ trx }: StartPlace, transfer: Transfer, force
 
 async function cancel(place: StartPlace, execution: Execution, mode: CancelMode): Promise<void> {
   const { trx } = place;
-  const refuse = new GodwitError('INVALID_INPUT', `execution ${execution.id}`, {
+  const refuse = new GodwitError('BAD_REQUEST', `execution ${execution.id}`, {
     reason: `No running task to be canceled: the execution is ${execution.status}`,
   });
   if (FINAL_EXECUTION_STATUSES.includes(execution.status)) throw refuse;

@@ -51,12 +51,12 @@ export interface StartedExecution {
  */
 export interface EngineClient {
   /**
-   * Starts a run of a transfer. `NOT_FOUND`; `INVALID_INPUT` (the wire contract's 400) while another execution is
+   * Starts a run of a transfer. `NOT_FOUND`; `BAD_REQUEST` (the wire contract's 400) while another execution is
    * active, `CONFLICT` while a deployment of it is.
    */
   executeTransfer(request: ExecuteTransferRequest): Promise<StartedExecution>;
   /**
-   * Starts a deployment of a transfer's disks and creates its row. `NOT_FOUND`; `INVALID_INPUT` when no execution has
+   * Starts a deployment of a transfer's disks and creates its row. `NOT_FOUND`; `BAD_REQUEST` when no execution has
    * completed (unless `force`), an instance has no disks yet, or an execution is active.
    */
   deploy(request: DeployTransferRequest): Promise<StartedExecution & { deploymentId: string }>;
@@ -65,7 +65,7 @@ export interface EngineClient {
   /**
    * Cooperative: running copies stop within 2 s, then cleanup tasks run; `CANCELED` at the end. Force: all tasks are
    * `FORCE_CANCELED` and the execution is `CANCELED` at once; what is left on the platforms is removed from the ledger.
-   * `INVALID_INPUT` when it has ended already.
+   * `BAD_REQUEST` when it has ended already.
    */
   cancelExecution(executionId: string, force?: boolean): Promise<void>;
   /** The same for a deployment's execution; one that still waits for its execution (PENDING) is CANCELED at once. */

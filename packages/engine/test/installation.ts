@@ -6,17 +6,19 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionStatus } from '@godwit/domain';
 import {
+  type Connection,
   connect,
   getExecution,
   insertEndpoint,
   insertTransfer,
   listTasks,
+  migrate,
   SecretBox,
   type Task,
   type Transfer,
   toJson,
 } from '@godwit/store';
-import { createTestDatabase, type TestDatabase } from '@godwit/store/testing';
+import { createTestDatabase } from '@godwit/store/testing';
 import { connectEngine } from '../src/connect-engine.ts';
 import type { EngineClient } from '../src/engine-client.ts';
 import { migrateEngine } from '../src/schema.ts';
@@ -59,22 +61,24 @@ export class TestWorker {
 /** A database, an engine client and workers, all real, all gone at the end. */
 export class TestInstallation implements AsyncDisposable {
   readonly home: string;
-  readonly database: TestDatabase;
+  readonly database: Connection;
+  readonly #drop: () => Promise<void>;
   readonly engine: EngineClient;
   readonly secrets: SecretBox;
   readonly workers: TestWorker[] = [];
   readonly projectId = randomUUID();
 
-  private constructor(home: string, database: TestDatabase, engine: EngineClient, secrets: SecretBox) {
+  private constructor(home: string, database: Connection, drop: () => Promise<void>, engine: EngineClient) {
     this.home = home;
     this.database = database;
+    this.#drop = drop;
     this.engine = engine;
-    this.secrets = secrets;
+    this.secrets = SecretBox.load(path.join(home, 'keys/secrets.json'), true);
   }
 
+  /** On the Postgres that all tests share. */
   static async start(): Promise<TestInstallation> {
     const home = mkdtempSync(path.join(tmpdir(), 'gwe-'));
-    const secrets = SecretBox.load(path.join(home, 'keys/secrets.json'), true);
     const database = await createTestDatabase({
       prepare: {
         name: 'engine',
@@ -86,7 +90,14 @@ export class TestInstallation implements AsyncDisposable {
       },
     });
     const engine = await connectEngine({ databaseUrl: database.url });
-    return new TestInstallation(home, database, engine, secrets);
+    return new TestInstallation(home, database, () => database.drop(), engine);
+  }
+
+  /** On a database that the caller has made and removes. */
+  static async on(home: string, url: string): Promise<TestInstallation> {
+    const database = connect(url);
+    await migrate(database, () => migrateEngine(database));
+    return new TestInstallation(home, database, () => database.close(), await connectEngine({ databaseUrl: url }));
   }
 
   get db() {
@@ -200,7 +211,7 @@ export class TestInstallation implements AsyncDisposable {
     this.#over = true;
     await Promise.all(this.workers.map((worker) => worker.kill()));
     await this.engine.close();
-    await this.database.drop();
+    await this.#drop();
     rmSync(this.home, { recursive: true, force: true });
   }
 }

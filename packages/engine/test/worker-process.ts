@@ -10,8 +10,8 @@ import { folderProvider } from './folder-provider.ts';
 /** What happens at a point, the first `times` times it is reached (default 1). */
 export interface Stop {
   point: string;
-  /** `kill`: the process dies by SIGKILL. `fail`: the step rejects for good. `busy`: it rejects in the passing way. `hang`: it waits for ever. */
-  action: 'kill' | 'fail' | 'busy' | 'hang';
+  /** `kill`: the process dies by SIGKILL. `fail`: the step rejects for good. `busy`: it rejects in the passing way. `hang`: it waits for ever. `lose`: as if the snapshot were gone. */
+  action: 'kill' | 'fail' | 'busy' | 'hang' | 'lose';
   times?: number;
 }
 
@@ -40,6 +40,7 @@ async function reach(point: string): Promise<void> {
   }
   if (stop.action === 'hang') await new Promise<never>(() => undefined);
   if (stop.action === 'busy') throw new GodwitError('CONNECTION_FAILED', point, { reason: 'as the test asked' });
+  if (stop.action === 'lose') throw new GodwitError('SNAPSHOT_LOST', point);
   throw new GodwitError('PLATFORM_ERROR', point, { reason: 'as the test asked' });
 }
 

@@ -8,7 +8,7 @@ export default async function validateDeploymentInputs(context: TaskContext) {
   const info = (await transferInfo(context)).export_info as unknown as InstanceInfo | undefined;
   const disks = await replicaDisks(context);
   if (info === undefined || disks.length === 0) {
-    throw new GodwitError('INVALID_INPUT', `transfer ${transfer.id}`, {
+    throw new GodwitError('BAD_REQUEST', `transfer ${transfer.id}`, {
       reason: `instance ${task.instance} has no transferred disks; execute the transfer first`,
     });
   }

@@ -1,0 +1,152 @@
+import { readdirSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
+import { TestInstallation } from './installation.ts';
+
+let it: TestInstallation;
+let origin: string;
+let destination: string;
+
+beforeAll(async () => {
+  it = await TestInstallation.start();
+  origin = await it.endpoint('src');
+  destination = await it.endpoint('dst');
+});
+afterAll(async () => {
+  await it[Symbol.asyncDispose]();
+});
+
+let count = 0;
+
+const FAILURES = [
+  'VALIDATE_TRANSFER_SOURCE_INPUTS:begin',
+  'GET_INSTANCE_INFO:end',
+  'VALIDATE_TRANSFER_DESTINATION_INPUTS:end',
+  'DEPLOY_TRANSFER_DISKS:end',
+  'REPLICATE_DISKS:frozen',
+  'REPLICATE_DISKS:copied',
+  'REPLICATE_DISKS:end',
+  'DELETE_TRANSFER_SOURCE_RESOURCES:begin',
+  'DELETE_TRANSFER_TARGET_RESOURCES:begin',
+];
+
+test.each(FAILURES)('a failure at %s leaves nothing of the execution, and the next one completes', async (point) => {
+  const name = `vm${(count += 1)}`;
+  it.instance('src', name, { vda: sparseBytes(MIB), vdb: sparseBytes(MIB) });
+  const transfer = await it.transfer(origin, destination, [name]);
+  const worker = it.worker({ host: name, stops: [{ point, action: 'fail' }] });
+  const failed = await it.engine.executeTransfer({ transferId: transfer.id });
+  expect(await it.until(failed.executionId)).toBe('ERROR');
+  const task = (await it.tasks(failed.executionId)).find((one) => one.status === 'ERROR');
+  expect(task?.task_type).toBe(point.split(':')[0]);
+  expect(task?.error).toMatchObject({ code: 'PLATFORM_ERROR' });
+  await it.eventually('the ledger is clean', async () =>
+    (await it.ledger()).every((line) => !line.startsWith('execution')),
+  );
+  expect(readdirSync(it.folder('src/.snapshots'))).toEqual([]);
+  const next = await it.engine.executeTransfer({ transferId: transfer.id });
+  expect(await it.until(next.executionId)).toBe('COMPLETED');
+  await expectEqualDisks(it, transfer.id, [name]);
+  await worker.kill();
+});
+
+test.each(['GET_INSTANCE_INFO:begin', 'REPLICATE_DISKS:frozen', 'REPLICATE_DISKS:copied'])(
+  'trouble of the passing kind at %s is waited out, and said',
+  async (point) => {
+    const name = `vm${(count += 1)}`;
+    it.instance('src', name, { vda: sparseBytes(MIB) });
+    const transfer = await it.transfer(origin, destination, [name]);
+    const worker = it.worker({ host: name, stops: [{ point, action: 'busy', times: 3 }] });
+    const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+    expect(await it.until(executionId)).toBe('COMPLETED');
+    expect(worker.reached).toEqual([point, point, point]);
+    const task = (await it.tasks(executionId)).find((one) => one.task_type === point.split(':')[0]);
+    const events = await it.db
+      .selectFrom('task_event')
+      .selectAll()
+      .where('task_id', '=', task?.id ?? '')
+      .execute();
+    expect(events.filter((event) => event.message.includes('Trying again.'))).toHaveLength(3);
+    await expectEqualDisks(it, transfer.id, [name]);
+    await worker.kill();
+  },
+);
+
+test('trouble that does not pass fails the task when patience ends', async () => {
+  const name = `vm${(count += 1)}`;
+  it.instance('src', name, { vda: sparseBytes(MIB) });
+  const transfer = await it.transfer(origin, destination, [name]);
+  const worker = it.worker({
+    host: name,
+    stops: [{ point: 'GET_INSTANCE_INFO:begin', action: 'busy', times: 1_000 }],
+    retry: { firstMs: 10, maxMs: 20, limitMs: 200 },
+  });
+  const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+  expect(await it.until(executionId)).toBe('ERROR');
+  const task = (await it.tasks(executionId)).find((one) => one.task_type === 'GET_INSTANCE_INFO');
+  expect(task?.error).toMatchObject({ code: 'CONNECTION_FAILED' });
+  await worker.kill();
+});
+
+test.each([
+  'VALIDATE_DEPLOYMENT_INPUTS:begin',
+  'CREATE_TRANSFER_DISK_SNAPSHOTS:end',
+  'DEPLOY_INSTANCE_RESOURCES:end',
+  'FINALIZE_INSTANCE_DEPLOYMENT:begin',
+])('a deployment that fails at %s leaves no instance and the disks as they were', async (point) => {
+  for (const cloneDisks of [true, false]) {
+    const name = `vm${(count += 1)}`;
+    it.instance('src', name, { vda: sparseBytes(MIB) });
+    const transfer = await it.transfer(origin, destination, [name]);
+    const worker = it.worker({ host: name, stops: [{ point, action: 'fail' }] });
+    const run = await it.engine.executeTransfer({ transferId: transfer.id });
+    expect(await it.until(run.executionId)).toBe('COMPLETED');
+    const { executionId } = await it.engine.deploy({ transferId: transfer.id, userId: 'tester', cloneDisks });
+    expect(await it.until(executionId)).toBe('ERROR');
+    const mine = await it.db
+      .selectFrom('ledger')
+      .select('state')
+      .where('transfer_id', '=', transfer.id)
+      .where('kind', '<>', 'disk')
+      .execute();
+    await it.eventually('the ledger is clean', async () => {
+      const rows = await it.db
+        .selectFrom('ledger')
+        .select('kind')
+        .where('transfer_id', '=', transfer.id)
+        .where('kind', '<>', 'disk')
+        .where('state', '<>', 'removed')
+        .execute();
+      return rows.length === 0;
+    });
+    expect(mine.length).toBeGreaterThan(0);
+    expect(readdirSync(it.folder('dst')).filter((one) => one.startsWith(`${name}-`))).toEqual([]);
+    await expectEqualDisks(it, transfer.id, [name]);
+    await worker.kill();
+  }
+});
+
+test('a snapshot that is lost is taken anew three times, then the task fails', async () => {
+  const name = `vm${(count += 1)}`;
+  it.instance('src', name, { vda: sparseBytes(MIB) });
+  const transfer = await it.transfer(origin, destination, [name]);
+  const lost = (times: number) => ({
+    host: name,
+    stops: [{ point: 'REPLICATE_DISKS:copied', action: 'lose' as const, times }],
+  });
+  const worker = it.worker(lost(3));
+  const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+  expect(await it.until(executionId)).toBe('COMPLETED');
+  await expectEqualDisks(it, transfer.id, [name]);
+  expect(readdirSync(it.folder('src/.snapshots'))).toEqual([]);
+  await worker.kill();
+  const stubborn = it.worker(lost(4));
+  const next = await it.engine.executeTransfer({ transferId: transfer.id });
+  expect(await it.until(next.executionId)).toBe('ERROR');
+  await stubborn.kill();
+  const last = it.worker({ host: name });
+  const again = await it.engine.executeTransfer({ transferId: transfer.id });
+  expect(await it.until(again.executionId)).toBe('COMPLETED');
+  await expectEqualDisks(it, transfer.id, [name]);
+  await last.kill();
+});
