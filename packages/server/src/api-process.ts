@@ -13,7 +13,7 @@ import { onEnd, sayReady } from './supervised.ts';
 export async function runApi(config: Config, databaseUrl: string, log: Logger): Promise<never> {
   const connection = connect(databaseUrl, {
     applicationName: 'godwit-api',
-    onIdleError: (error) => log.debug({ err: error }, 'a database connection was lost'),
+    onLost: (error) => log.debug({ err: error }, 'a database connection was lost'),
   });
   const engine = await connectEngine({ databaseUrl, log });
   const app = await buildApi({

@@ -11,8 +11,8 @@ export interface ConnectOptions {
   max?: number;
   /** Shown in pg_stat_activity. Default `godwit`. */
   applicationName?: string;
-  /** Told of connections that died while idle; the pool replaces them by itself. */
-  onIdleError?: (error: Error) => void;
+  /** Told of connections that died while no query ran; the pool replaces them by itself. */
+  onLost?: (error: Error) => void;
 }
 
 /** A pool and the typed query builder upon it. */
@@ -48,8 +48,10 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
     keepAlive: true,
     types: typeParsers,
   });
-  // Without a listener the death of an idle connection (a restart of Postgres) would end the process.
-  pool.on('error', (error) => options.onIdleError?.(error));
+  // Without listeners the death of a connection (a restart of Postgres) would end the process: of an idle one, and of one
+  // that is borrowed but between two queries, which the pool does not watch.
+  pool.on('error', (error) => options.onLost?.(error));
+  pool.on('connect', (client) => client.on('error', (error) => options.onLost?.(error)));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   let closing: Promise<void> | undefined;
   return {
