@@ -52,6 +52,20 @@ export class ExtentCollector {
   }
 }
 
+/** Extents of adjoining parts as one list. */
+export function joinExtents(parts: readonly Extent[][]): Extent[] {
+  const joined: Extent[] = [];
+  for (const part of parts) {
+    const [first, ...rest] = part;
+    const last = joined.at(-1);
+    if (first === undefined) continue;
+    if (last?.kind === first.kind) last.length += first.length;
+    else joined.push(first);
+    for (const extent of rest) joined.push(extent);
+  }
+  return joined;
+}
+
 /** Dirty bitmap answers travel as extents too: `data` is changed. */
 export function dirtyKind(flags: number): ExtentKind {
   return (flags & STATE_DIRTY) === 0 ? 'zero' : 'data';

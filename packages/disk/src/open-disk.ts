@@ -1,7 +1,8 @@
 import type { Disk } from './disk.ts';
 import type { DiskAddress } from './disk-address.ts';
 import { type FileOptions, openFileDisk } from './file-disk.ts';
-import { type NbdOptions, openNbd } from './nbd-disk.ts';
+import { openNbd } from './nbd-disk.ts';
+import type { NbdOptions } from './nbd-link.ts';
 
 /** Options of either kind; each kind reads its own. */
 export type OpenDiskOptions = NbdOptions & FileOptions;
