@@ -21,7 +21,10 @@ export function demandTokens(app: FastifyInstance, authenticator: Authenticator)
     if (caller === undefined) throw new GodwitError('UNAUTHORIZED', 'the request');
     request.caller = caller;
     reply.header(API_REQUEST_ID, request.id);
-    const { project_id: project } = request.params as { project_id?: string };
+    const params = request.params as { project_id?: string; [name: string]: string | undefined };
+    // The router lets a parameter be empty: a slash at the end is another path, and no path of ours.
+    if (Object.values(params).includes('')) return reply.callNotFound();
+    const { project_id: project } = params;
     if (project !== undefined && project !== caller.projectId) {
       throw badRequest('Malformed request url');
     }

@@ -38,7 +38,7 @@ function bodyNames(schema: FastifySchema): BodyNames {
 }
 
 function bodyError(errors: ErrorObject[], names: BodyNames): Error {
-  const missing = errors.find((error) => error.keyword === 'required');
+  const missing = errors.find((error) => error.keyword === 'required' && /^(\/[^/]*)?$/.test(error.instancePath));
   const reasons = reasonsOf(errors);
   if (missing && names.verb !== '') {
     const key = String(missing.params.missingProperty);

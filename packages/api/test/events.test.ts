@@ -1,0 +1,192 @@
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { appendEvent, FIRST_EVENT, inTransaction, readEvents } from '@godwit/store';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Client, ServedApi } from './served-api.ts';
+
+let api: ServedApi;
+let base: string;
+beforeAll(async () => {
+  api = await ServedApi.start({ config: { eventHeartbeatMs: 50, maxEventStreams: 8 } });
+  await api.app.listen({ host: '127.0.0.1', port: 0 });
+  base = `http://127.0.0.1:${(api.app.server.address() as AddressInfo).port}`;
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+interface Seen {
+  id: string;
+  event: string;
+  data: { object_id: string; project_id: string; payload: { n: number } };
+}
+
+/** An open stream and what came through it. */
+class Reader implements AsyncDisposable {
+  readonly messages: Seen[] = [];
+  comments = 0;
+  readonly #abort = new AbortController();
+  readonly response: Promise<Response>;
+  readonly done: Promise<void>;
+
+  constructor(client: Client, query = '', headers: Record<string, string> = {}) {
+    this.response = fetch(`${base}/v1/events${query}`, {
+      headers: { 'x-auth-token': client.token, ...headers },
+      signal: this.#abort.signal,
+    });
+    this.done = this.#read().catch((error: unknown) => {
+      if (!this.#abort.signal.aborted) throw error;
+    });
+  }
+
+  async #read(): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = '';
+    for await (const chunk of (await this.response).body!) {
+      const blocks = (rest + decoder.decode(chunk, { stream: true })).split('\n\n');
+      rest = blocks.pop() ?? '';
+      for (const block of blocks) {
+        const fields = Object.fromEntries(
+          block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
+        );
+        if (fields.id === undefined) this.comments++;
+        else this.messages.push({ id: fields.id, event: fields.event!, data: JSON.parse(fields.data!) });
+      }
+    }
+  }
+
+  async until(holds: () => boolean): Promise<void> {
+    for (const end = Date.now() + 30_000; !holds(); await sleep(10)) {
+      if (Date.now() > end) throw new Error(`never; seen ${JSON.stringify(this.messages)}`);
+    }
+  }
+
+  numbers = () => this.messages.map((message) => message.data.payload.n);
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await this.done;
+  }
+}
+
+const say = (projectId: string | null, n: number, objectId = 'object', type = 'task.updated') =>
+  appendEvent(api.db, { projectId, type, objectType: 'task', objectId, payload: { n } });
+
+describe('the event stream', () => {
+  test('tells what happens from now on, in the words of the store', async () => {
+    await say(api.member.projectId, 1);
+    await using reader = new Reader(api.member);
+    expect((await reader.response).headers.get('content-type')).toMatch(/^text\/event-stream/);
+    await reader.until(() => reader.comments > 0);
+    await say(api.member.projectId, 2);
+    await reader.until(() => reader.messages.length > 0);
+    expect(reader.numbers()).toEqual([2]);
+    const [{ id, event, data }] = reader.messages as [Seen];
+    expect(id).toMatch(/^\d+-\d+$/);
+    expect(event).toBe('task.updated');
+    expect(data).toMatchObject({ id, type: 'task.updated', object_type: 'task', object_id: 'object' });
+  });
+
+  test('keeps the connection alive with comments', async () => {
+    await using reader = new Reader(api.member);
+    await reader.until(() => reader.comments >= 3);
+    expect(reader.messages).toEqual([]);
+  });
+
+  test('shows a project its own events and those for everybody; administrators all', async () => {
+    await using member = new Reader(api.member);
+    await using admin = new Reader(api.admin);
+    await Promise.all([member, admin].map((reader) => reader.until(() => reader.comments > 0)));
+    await say('another project', 10);
+    await say(api.member.projectId, 11);
+    await say(null, 12);
+    await Promise.all([member.until(() => member.messages.length >= 2), admin.until(() => admin.messages.length >= 3)]);
+    expect(member.numbers()).toEqual([11, 12]);
+    expect(admin.numbers()).toEqual([10, 11, 12]);
+  });
+
+  test('goes on after the last seen event without a gap or a double, while more happens', async () => {
+    let said = 100;
+    const more = async (count: number) => {
+      for (let i = 0; i < count; i++) await say(api.member.projectId, said++);
+    };
+    const seen: number[] = [];
+    let last = '';
+    {
+      await using first = new Reader(api.member);
+      await first.until(() => first.comments > 0);
+      await more(20);
+      await first.until(() => first.messages.length >= 5);
+      const taken = first.messages.slice(0, 5);
+      seen.push(...taken.map((message) => message.data.payload.n));
+      last = taken.at(-1)!.id;
+    }
+    const writing = more(200);
+    await using second = new Reader(api.member, '', { 'last-event-id': last });
+    await writing;
+    await second.until(() => second.messages.length >= 215);
+    seen.push(...second.numbers());
+    expect(seen).toEqual(Array.from({ length: 220 }, (_, i) => 100 + i));
+  });
+
+  test('passes over no event that was written early and committed late', async () => {
+    await using reader = new Reader(api.member);
+    await reader.until(() => reader.comments > 0);
+    const opened = Promise.withResolvers<void>();
+    const commit = Promise.withResolvers<void>();
+    const late = inTransaction(api.db, async (trx) => {
+      await appendEvent(trx, {
+        projectId: api.member.projectId,
+        type: 'x',
+        objectType: 'x',
+        objectId: 'x',
+        payload: { n: 500 },
+      });
+      opened.resolve();
+      await commit.promise;
+    });
+    await opened.promise;
+    await say(api.member.projectId, 501);
+    commit.resolve();
+    await late;
+    await reader.until(() => reader.messages.length >= 2);
+    expect(reader.numbers().sort()).toEqual([500, 501]);
+  });
+
+  test('can be narrowed by type and object', async () => {
+    await using reader = new Reader(api.member, '?type=execution,progress&object_id=mine');
+    await reader.until(() => reader.comments > 0);
+    await say(api.member.projectId, 601, 'mine', 'execution.updated');
+    await say(api.member.projectId, 602, 'other', 'execution.updated');
+    await say(api.member.projectId, 603, 'mine', 'task.updated');
+    await say(api.member.projectId, 604, 'mine', 'progress');
+    await reader.until(() => reader.messages.length >= 2);
+    expect(reader.numbers()).toEqual([601, 604]);
+  });
+
+  test('begins at the oldest kept event when asked', async () => {
+    const all = await readEvents(api.db, api.member.projectId, FIRST_EVENT, 1_000);
+    await using reader = new Reader(api.member, '?last_event_id=0');
+    await reader.until(() => reader.messages.length >= all.length);
+    expect(reader.messages.map((message) => message.id)).toEqual(all.map((event) => `${event.xid}-${event.id}`));
+  });
+
+  test('refuses a place that is none of its own, and too many readers', async () => {
+    expect((await api.member.get('/events', { 'last-event-id': 'yesterday' })).statusCode).toBe(400);
+    const readers = Array.from({ length: 8 }, () => new Reader(api.member));
+    await Promise.all(readers.map((reader) => reader.until(() => reader.comments > 0)));
+    const ninth = await api.member.get('/events');
+    expect(ninth.json().error).toMatchObject({ fault: 'serviceUnavailable', code: 503 });
+    await Promise.all(readers.map((reader) => reader[Symbol.asyncDispose]()));
+  });
+});
+
+test('closing the API ends its streams', async () => {
+  const served = await ServedApi.start();
+  await served.app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = served.app.server.address() as AddressInfo;
+  const response = await fetch(`http://127.0.0.1:${port}/v1/events`, {
+    headers: { 'x-auth-token': served.member.token },
+  });
+  const text = response.text();
+  await served[Symbol.asyncDispose]();
+  expect(await text).toContain(': godwit');
+});
