@@ -104,11 +104,6 @@ export class NbdLink implements ConnectionOwner {
     return this.#info;
   }
 
-  /** Connections open now. */
-  get connections(): number {
-    return this.#connections.length;
-  }
-
   async connect(signal?: AbortSignal): Promise<void> {
     const connection = await this.#call(signal);
     const { flags } = connection.info;

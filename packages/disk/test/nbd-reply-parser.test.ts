@@ -157,6 +157,45 @@ describe('the reply parser', () => {
     expect(into[1_500]).toBe(0xee);
   });
 
+  it('answers any noise with a ReplyError or not at all, never with another failure', () => {
+    const sound = Buffer.concat([
+      chunk(0, wire.REPLY_OFFSET_HOLE, at(OFFSET, uint32(512)), false),
+      chunk(0, wire.REPLY_OFFSET_DATA, at(OFFSET + 512, Buffer.alloc(LENGTH - 512)), true),
+    ]);
+    const flips = fc.array(fc.tuple(fc.nat(sound.length - 1), fc.integer({ min: 1, max: 255 })), { maxLength: 4 });
+    fc.assert(
+      fc.property(flips, fc.uint8Array({ maxLength: 64 }), fc.boolean(), (changes, tail, structured) => {
+        const stream = Buffer.concat([sound, tail]);
+        for (const [index, mask] of changes) stream[index] = stream[index]! ^ mask;
+        const into = Buffer.alloc(LENGTH);
+        const { parser } = parserFor([readRequest(into)], structured);
+        try {
+          parser.feed(stream, stream.length);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ReplyError);
+        }
+        expect(into.length).toBe(LENGTH);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('receives straight into the buffer of the request once its payload has begun', () => {
+    const into = Buffer.alloc(65_536);
+    const { parser, finished } = parserFor([readRequest(into)], true);
+    const stream = chunk(0, wire.REPLY_OFFSET_DATA, at(OFFSET, Buffer.alloc(65_536, 5)), true);
+    expect(parser.place()).toBeNull();
+    parser.feed(stream, 1_028);
+    const place = parser.place()!;
+    expect(place.length).toBe(64_536);
+    stream.copy(place, 0, 1_028, 61_028);
+    parser.placed(60_000);
+    expect(parser.place()).toBeNull();
+    parser.feed(stream.subarray(61_028), stream.length - 61_028);
+    expect(finished).toEqual([0]);
+    expect(into.equals(Buffer.alloc(65_536, 5))).toBe(true);
+  });
+
   const lies: Record<string, Buffer> = {
     'a wrong magic': Buffer.alloc(16, 0x55),
     'an unknown cookie': chunk(7, wire.REPLY_NONE, Buffer.alloc(0), true),

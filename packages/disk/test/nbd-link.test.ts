@@ -1,0 +1,138 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { type Disk, openDisk, openNbd, seededRandom } from '../src/index.ts';
+import { expectContent } from './disk-model.ts';
+import { nbdkit, scratch } from './nbdkit.ts';
+
+const MiB = 1_048_576;
+
+async function connectionsSeen(log: string): Promise<number> {
+  return (await readFile(log, 'utf8')).split('\n').filter((line) => / Connect /.test(line)).length;
+}
+
+async function readMany(disk: Disk, atOnce: number): Promise<void> {
+  for (let round = 0; round < 5; round++) {
+    await Promise.all(Array.from({ length: atOnce }, () => disk.read(0, new Uint8Array(512))));
+  }
+}
+
+describe('connections', () => {
+  it('are opened as requests pile up, as many as asked for, when the server allows several', async () => {
+    for (const [atOnce, expected] of [
+      [8, 1],
+      [64, 3],
+    ] as const) {
+      await using folder = await scratch();
+      const log = `${folder.path}/log`;
+      await using server = await nbdkit(folder.path, [
+        '--filter=log',
+        '--filter=delay',
+        'memory',
+        '1M',
+        `logfile=${log}`,
+        'rdelay=20ms',
+      ]);
+      const disk = await openDisk({ ...server.address, connections: 3 });
+      await readMany(disk, atOnce);
+      await disk.close();
+      expect(await connectionsSeen(log)).toBe(expected);
+    }
+  });
+
+  it('stay at one when the server does not vouch for several, for its flush would not cover them', async () => {
+    await using folder = await scratch();
+    const log = `${folder.path}/log`;
+    await using server = await nbdkit(folder.path, [
+      '--filter=log',
+      '--filter=delay',
+      '--filter=multi-conn',
+      'memory',
+      '1M',
+      `logfile=${log}`,
+      'rdelay=20ms',
+      'multi-conn-mode=disable',
+    ]);
+    const disk = await openDisk({ ...server.address, connections: 4 });
+    await readMany(disk, 64);
+    await disk.close();
+    expect(await connectionsSeen(log)).toBe(1);
+  });
+});
+
+describe('a server that is killed again and again', () => {
+  it('loses nothing that a flush vouched for, and every read is right', async () => {
+    await using folder = await scratch();
+    const file = `${folder.path}/disk`;
+    const size = 4 * MiB;
+    await writeFile(file, Buffer.alloc(size));
+    const start = () => nbdkit(folder.path, ['--filter=delay', 'file', file, 'wdelay=1ms', 'rdelay=1ms']);
+    let server = await start();
+    let killing = true;
+    const random = seededRandom(2_024);
+    const killer = (async () => {
+      for (let n = 0; n < 8; n++) {
+        await sleep(40 + random() * 120);
+        await server.kill();
+        await sleep(random() * 60);
+        server = await start();
+      }
+      killing = false;
+    })();
+    const model = Buffer.alloc(size);
+    let disk = await openDisk(server.address);
+    let flushes = 0;
+    let refused = 0;
+    for (let round = 1; killing || round < 4; round++) {
+      const offset = Math.floor(random() * 32) * 65_536;
+      const bytes = Buffer.alloc(8 * 65_536, round);
+      for (;;) {
+        try {
+          const parts = Array.from({ length: 8 }, (_, n) => n * 65_536);
+          await Promise.all(parts.map((at) => disk.write(offset + at, bytes.subarray(at, at + 65_536))));
+          await disk.flush();
+          flushes++;
+          break;
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'CONNECTION_FAILED' });
+          refused++;
+          await disk.close();
+          disk = await openDisk(server.address).catch(async () => {
+            await sleep(100);
+            return openDisk(server.address);
+          });
+        }
+      }
+      bytes.copy(model, offset);
+      const seen = Buffer.alloc(8 * 65_536);
+      await disk.read(offset, seen);
+      expect(seen.equals(bytes)).toBe(true);
+    }
+    await killer;
+    expect(flushes).toBeGreaterThan(0);
+    expect(refused).toBeGreaterThan(0);
+    await expectContent(disk, model);
+    await disk.close();
+    await server.kill();
+  });
+
+  it('is called again by every disk that it served', async () => {
+    await using folder = await scratch();
+    const file = `${folder.path}/disk`;
+    await writeFile(file, Buffer.alloc(MiB, 7));
+    let server = await nbdkit(folder.path, ['file', file]);
+    const disks = await Promise.all(
+      Array.from({ length: 20 }, () => openNbd({ ...server.address, readOnly: true }, { reconnectForMs: 20_000 })),
+    );
+    await server.kill();
+    const reads = disks.map(async (disk) => {
+      const into = Buffer.alloc(4_096);
+      await disk.read(0, into);
+      return into[0];
+    });
+    server = await nbdkit(folder.path, ['file', file]);
+    expect(await Promise.all(reads)).toEqual(Array.from({ length: 20 }, () => 7));
+    await Promise.all(disks.map((disk) => disk.close()));
+    await server.kill();
+  });
+});
