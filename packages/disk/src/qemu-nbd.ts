@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GodwitError } from '@godwit/domain';
@@ -9,6 +8,7 @@ import type { NbdAddress } from './disk-address.ts';
 import type { ImageFormat } from './image-format.ts';
 import { type ImageSlice, imageArguments } from './image-source.ts';
 import { isImageLocked, qemuError } from './qemu-error.ts';
+import { makeSocketFolder, SOCKET_NAME } from './socket-folder.ts';
 import { childEnvironment, findTool, needTool } from './tool.ts';
 
 export interface ServeImageOptions {
@@ -52,8 +52,6 @@ export interface ServedImage {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A socket path has room for 107 bytes; the file name needs 16. */
-const MAX_FOLDER = 90;
 const STOP_MS = 10_000;
 
 /**
@@ -64,8 +62,10 @@ const STOP_MS = 10_000;
  */
 export async function serveImage(options: ServeImageOptions, signal?: AbortSignal): Promise<ServedImage> {
   const label = options.label ?? options.path;
-  const folder = await socketFolder(options.workDir, label);
-  const socket = join(folder, 's');
+  const folder = await makeSocketFolder(options.workDir).catch((error) => {
+    throw GodwitError.wrap(error, 'CONNECTION_FAILED', label);
+  });
+  const socket = join(folder, SOCKET_NAME);
   const deadline = performance.now() + (options.lockWaitMs ?? 10_000);
   try {
     const command = await commandLine(options, socket, label);
@@ -80,15 +80,6 @@ export async function serveImage(options: ServeImageOptions, signal?: AbortSigna
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
-  }
-}
-
-async function socketFolder(workDir: string | undefined, label: string): Promise<string> {
-  const parent = workDir !== undefined && workDir.length <= MAX_FOLDER ? workDir : tmpdir();
-  try {
-    return await mkdtemp(join(parent, 'gnbd-'));
-  } catch (error) {
-    throw GodwitError.wrap(error, 'CONNECTION_FAILED', label);
   }
 }
 

@@ -157,6 +157,15 @@ describe('an image served by qemu-nbd', () => {
     parent.kill('SIGKILL');
     await ended;
     while (existsSync(`/proc/${pid}`)) await sleep(10);
+    // Its socket stays; the next process that serves an image there clears it away, and nothing that is in use.
+    const left = (await readdir(folder.path)).filter((name) => name.startsWith('gnbd-'));
+    expect(left).toHaveLength(1);
+    await using server = await serveImage({ path, format: 'raw', readOnly: true, workDir: folder.path });
+    await using second = await serveImage({ path, format: 'raw', readOnly: true, workDir: folder.path });
+    const now = (await readdir(folder.path)).filter((name) => name.startsWith('gnbd-'));
+    expect(now).toHaveLength(2);
+    expect(now).not.toContain(left[0]);
+    expect(server.pid).not.toBe(second.pid);
   });
 
   // Mounting a small file system needs root; nbd-fault.test.ts covers the error number itself.
