@@ -40,7 +40,6 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
     if (error.code === 'EADDRINUSE') throw new GodwitError('LISTEN_IN_USE', `${host}:${port}`, {}, { cause: error });
     throw new GodwitError('CONFIG_INVALID', 'GODWIT_LISTEN', { reason: error.message }, { cause: error });
   }
-  log.info(config.listen, 'the API listens');
   sayReady();
   return new Promise<never>(() => undefined);
 }

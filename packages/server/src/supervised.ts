@@ -1,3 +1,4 @@
+import module from 'node:module';
 import type { ChildMessage, StartMessage } from './kept-process.ts';
 
 /** True when a supervisor started this process and speaks to it over a private channel. */
@@ -15,6 +16,8 @@ export function receiveStart(): Promise<StartMessage> {
 
 /** Tells the supervisor, if there is one, that this process serves. */
 export function sayReady(): void {
+  // All code is loaded now; a process that is killed later would not keep what it compiled.
+  module.flushCompileCache();
   const message: ChildMessage = { type: 'ready' };
   process.send?.(message);
 }

