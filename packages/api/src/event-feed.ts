@@ -2,6 +2,7 @@ import {
   type Db,
   EVENT_CHANNEL,
   type EventCursor,
+  hasEventsAfter,
   type Listener,
   lastEvent,
   listen,
@@ -12,7 +13,7 @@ import type { FastifyBaseLogger } from 'fastify';
 
 /** Milliseconds between looks at the table when nothing was announced. */
 const LOOK = 5_000;
-/** Milliseconds after which an announced event that is not visible yet is looked for again: first, and at most. */
+/** Milliseconds after which an event that is held back is looked for again: first, and at most. */
 const RETRY = { first: 10, most: 500 };
 
 /** Takes events in order; must not wait. */
@@ -29,9 +30,6 @@ export class EventFeed {
   readonly #url: string;
   #listener: Listener | undefined;
   #cursor: EventCursor | undefined;
-  /** Highest announced id: until it was read, looking goes on. */
-  #announced = 0;
-  #seen = 0;
   #reading = false;
   #again = false;
   #timer: NodeJS.Timeout | undefined;
@@ -52,7 +50,7 @@ export class EventFeed {
   /** Begins to give events that turn up from now on. Returns the way out. */
   async subscribe(subscriber: Subscriber): Promise<() => void> {
     this.#listener ??= listen(this.#url, [EVENT_CHANNEL], {
-      onNotify: (_channel, payload) => this.#notified(Number(payload)),
+      onNotify: () => this.#look(),
       onListening: () => this.#look(),
       onError: (error) => this.#log.warn({ err: error }, 'the event feed lost the database'),
     });
@@ -69,12 +67,6 @@ export class EventFeed {
     clearTimeout(this.#timer);
     this.#subscribers.clear();
     await this.#listener?.close();
-  }
-
-  #notified(id: number): void {
-    if (Number.isSafeInteger(id) && id > this.#announced) this.#announced = id;
-    this.#retry = RETRY.first;
-    this.#look();
   }
 
   #later(delay: number): void {
@@ -117,11 +109,11 @@ export class EventFeed {
       const last = events.at(-1);
       if (last === undefined) break;
       this.#cursor = { xid: last.xid, id: last.id };
-      for (const event of events) this.#seen = Math.max(this.#seen, event.id);
+      this.#retry = RETRY.first;
       for (const subscriber of this.#subscribers) subscriber(events);
     }
-    if (this.#seen >= this.#announced) return LOOK;
-    // Announced, but an older transaction is still under way.
+    if (!(await hasEventsAfter(this.#db, this.#cursor!))) return LOOK;
+    // Committed, but an older transaction is still under way.
     const delay = this.#retry;
     this.#retry = Math.min(this.#retry * 2, RETRY.most);
     return delay;

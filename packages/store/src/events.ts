@@ -59,6 +59,17 @@ export async function readEvents(db: Db, scope: Scope, after: EventCursor, limit
     .execute();
 }
 
+/** True when events after `after` are committed, be they held back or not: then it is worth reading again soon. */
+export async function hasEventsAfter(db: Db, after: EventCursor): Promise<boolean> {
+  const row = await db
+    .selectFrom('event')
+    .select('id')
+    .where(sql<boolean>`(xid, id) > (${after.xid}::xid8, ${after.id})`)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Place of the newest event that readers can see. */
 export async function lastEvent(db: Db): Promise<EventCursor> {
   const row = await db

@@ -109,6 +109,8 @@ class EventStream {
         ...(this.#reply.getHeaders() as Record<string, string>),
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store',
+        // Kept alive after its end, the socket would hold up the server's.
+        connection: 'close',
         'x-accel-buffering': 'no',
       });
       raw.write('retry: 1000\n: godwit\n\n');
