@@ -236,12 +236,12 @@ export const snapshotChecks: Check[] = [
       const id = await bench.instanceId();
       const ctx = bench.context({ signal: AbortSignal.abort() });
       const request = await bench.snapshotRequest(bench.key());
-      const calls: [string, Promise<unknown>][] = [
-        ['listInstances', bench.provider.listInstances(ctx, { environment: bench.sourceEnvironment })],
-        ['getInstance', bench.provider.getInstance(ctx, id, bench.sourceEnvironment)],
-        ['snapshot', bench.source.snapshot(ctx, request)],
+      const calls: [string, () => Promise<unknown>][] = [
+        ['listInstances', () => bench.provider.listInstances(ctx, { environment: bench.sourceEnvironment })],
+        ['getInstance', () => bench.provider.getInstance(ctx, id, bench.sourceEnvironment)],
+        ['snapshot', () => bench.source.snapshot(ctx, request)],
       ];
-      for (const [name, call] of calls) await within(bench, ensureRejects(call, ['CANCELED'], name));
+      for (const [name, call] of calls) await within(bench, ensureRejects(call(), ['CANCELED'], name));
       return calls.map(([name]) => name).join(', ');
     },
   },

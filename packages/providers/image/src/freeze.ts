@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, truncate } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, truncate, writeFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -167,26 +167,23 @@ function imageFiles(instance: FolderInstance): string[] {
 
 async function unpack(disk: SourceDisk, to: string, entry: DescribedEntry, signal: AbortSignal): Promise<ImageFormat> {
   const object = `disk ${disk.id} of ${label(entry)}`;
-  const target = await open(to, 'w');
   try {
+    await writeFile(to, '');
     if (disk.packed !== null) {
       const { path, offset, length } = disk.packed;
       const input = createReadStream(path, {
         start: offset,
         ...(length === Number.MAX_SAFE_INTEGER ? {} : { end: offset + length - 1 }),
       });
-      const output = target.createWriteStream({ autoClose: false });
-      if (disk.raw === 'gzip') await pipeline(input, createGunzip(), output, { signal });
+      const output = createWriteStream(to, { flush: true });
+      if (disk.raw === 'gzip') await pipeline(input, createGunzip(), limitTo(disk.size, object), output, { signal });
       else await pipeline(input, output, { signal });
     }
-    await target.sync();
   } catch (error) {
     if (signal.aborted) throw new GodwitError('CANCELED', object);
     if (error instanceof Error && 'code' in error && error.code === 'ENOSPC')
       throw new GodwitError('TARGET_FULL', object);
     throw GodwitError.wrap(error, 'DISK_CORRUPT', object, { format: 'gzip' });
-  } finally {
-    await target.close();
   }
   if (disk.raw === 'blank') await truncate(to, disk.size);
   if (disk.raw !== 'gzip') return 'raw';
@@ -196,4 +193,20 @@ async function unpack(disk: SourceDisk, to: string, entry: DescribedEntry, signa
     throw new GodwitError('DISK_CORRUPT', object, { format: 'gzip', reason });
   }
   return image.format;
+}
+
+/** Ends a stream that grows beyond any image of a disk of that size: a few bytes of gzip can fill a file system. */
+function limitTo(size: number, object: string) {
+  const limit = size + size / 8 + 67_108_864;
+  return async function* (chunks: AsyncIterable<Buffer>) {
+    let total = 0;
+    for await (const chunk of chunks) {
+      total += chunk.length;
+      if (total > limit) {
+        const reason = `it unpacks to far more than the ${size} bytes its description says`;
+        throw new GodwitError('DISK_CORRUPT', object, { format: 'gzip', reason });
+      }
+      yield chunk;
+    }
+  };
 }

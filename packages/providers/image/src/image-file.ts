@@ -60,11 +60,14 @@ export async function lookAtImage(
   const file = await openPlainFile(path, object);
   let format: ImageFormat;
   let guessed = false;
+  const place = { path, ...(slice === undefined ? {} : { slice }) };
   try {
-    const length = slice?.length ?? (await file.stat()).size;
+    const { size, blocks } = await file.stat();
+    const length = slice?.length ?? size;
     const promised = stated ?? (/\.img$/i.test(path) ? null : formatByName(path));
     guessed = promised === null;
     format = promised ?? (await formatByContent(file, slice?.offset ?? 0, length));
+    if (format === 'raw') return { ...place, format, size: length, allocated: blocks * 512, files: [path] };
     if (format === 'vpc') await refuseDifferencingVhd(file, slice?.offset ?? 0, length, object);
     if (format === 'vhdx') await refuseDifferencingVhdx(file, slice?.offset ?? 0, object);
   } finally {
@@ -79,9 +82,8 @@ export async function lookAtImage(
     });
   }
   return {
-    path,
+    ...place,
     format,
-    ...(slice === undefined ? {} : { slice }),
     size: info.virtualSize,
     allocated: info.allocated,
     files: [path, ...info.files],

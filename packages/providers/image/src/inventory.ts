@@ -17,6 +17,8 @@ import { type ImageFile, lookAtImage, shown } from './image-file.ts';
 /** A disk of an instance and the bytes behind it. */
 export interface SourceDisk {
   id: string;
+  /** For messages: disk, VM and file. */
+  label: string;
   /** Bytes. */
   size: number;
   /** Null: the bytes must be unpacked or made first; see `raw`. */
@@ -174,12 +176,13 @@ async function entryByName(root: string, name: string, defaults: BareDefaults): 
 
 async function lookAtDisk(root: string, entry: DescribedEntry, disk: DescribedDisk): Promise<SourceDisk> {
   const object = `disk ${disk.id} of ${label(entry)}`;
-  const base = { id: disk.id, described: disk };
+  const common = { id: disk.id, described: disk };
   if (disk.file === null) {
-    return { ...base, size: disk.capacity ?? 0, image: null, raw: 'blank', packed: null };
+    return { ...common, label: object, size: disk.capacity ?? 0, image: null, raw: 'blank', packed: null };
   }
   const place = await placeOf(entry, disk.file, object);
   const named = `${object} (${shown(root, place.path)}${place.slice === undefined ? '' : `: ${disk.file}`})`;
+  const base = { ...common, label: named };
   if (disk.gzip) {
     if (disk.capacity === null) throw new GodwitError('UNSUPPORTED', object, { what: 'a packed disk of unknown size' });
     const packed = { path: place.path, ...(place.slice ?? { offset: 0, length: Number.MAX_SAFE_INTEGER }) };

@@ -31,10 +31,10 @@ const REFRESH_MS = 5_000;
  * lives, be it stopped, keeps it: bytes that it handed to the kernel could still arrive, so the newcomer is refused, not
  * the data mixed. For qcow2 the locks of qemu do the same.
  *
- * @param waitMs how long a living holder is waited for. Default 10,000
+ * @param waitMs how long a living holder is waited for. Default 5,000
  * @throws GodwitError CONFLICT, CANCELED
  */
-export async function takeLease(disk: string, object: string, signal: AbortSignal, waitMs = 10_000): Promise<Lease> {
+export async function takeLease(disk: string, object: string, signal: AbortSignal, waitMs = 5_000): Promise<Lease> {
   const path = leasePath(disk);
   const own = await ownIdentity();
   const draft = `${path}.${own.token}`;
@@ -146,7 +146,9 @@ async function startTime(pid: number): Promise<string | null> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
   // The command in brackets may hold anything; the fields after it are plain.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
-  if (fields === undefined || fields[0] === 'Z' || fields[0] === 'X') return null;
+  if (fields === undefined || fields[0] === 'X') return null;
+  // Remains of a process count as alive while one of its threads is still within a write.
+  if (fields[0] === 'Z' && Number(fields[17]) <= 1) return null;
   return fields[19] ?? null;
 }
 

@@ -24,8 +24,8 @@ export const source: SourceProvider = {
 
 async function validate(ctx: ProviderContext, id: string, environment: JsonObject): Promise<void> {
   const instance = await loadInstance(ctx, id, environment);
-  for (const { id: disk, image } of instance.disks) {
-    if (image !== null) await checkImage(image, `disk ${disk} of VM ${instance.entry.id}`, ctx.signal);
+  for (const disk of instance.disks) {
+    if (disk.image !== null) await checkImage(disk.image, disk.label, ctx.signal);
   }
 }
 

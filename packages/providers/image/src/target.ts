@@ -152,6 +152,10 @@ async function keepDisk(root: string, disk: TargetDisk, size: number): Promise<T
     replica.format === 'raw'
       ? (await stat(replica.file)).size
       : (await inspectImage(replica.file, 'qcow2')).virtualSize;
+  // Shorter than Godwit left it: what was cut off is lost, and growing it back would hide that behind zeroes.
+  if (present < disk.size) {
+    throw new GodwitError('TARGET_TOO_SMALL', replica.object, { needed: disk.size, available: present });
+  }
   if (present >= size) return { ...disk, size: present, zeroed: false };
   if (replica.format === 'raw') {
     await truncate(replica.file, size);
@@ -191,7 +195,14 @@ async function openDisks(ctx: ProviderContext, disks: TargetDisk[], readOnly: bo
       }
       // A predecessor's qemu-nbd dies with it; until then its lock of the image keeps this one waiting.
       const server = await serveImage(
-        { path: replica.file, format: 'qcow2', readOnly, label: replica.object, workDir: ctx.workDir },
+        {
+          path: replica.file,
+          format: 'qcow2',
+          readOnly,
+          label: replica.object,
+          workDir: ctx.workDir,
+          lockWaitMs: 5_000,
+        },
         ctx.signal,
       );
       closers.push(() => server.close());
