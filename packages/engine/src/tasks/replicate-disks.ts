@@ -197,6 +197,9 @@ async function copyOne(
     },
   );
   await worker.reach('REPLICATE_DISKS:copied');
+  // What was read is only worth a receipt when the snapshot still was what it says at the last read.
+  const from = await context.source();
+  await from.source.check?.(from.context, place.snapshot);
   await complete(context, place.snapshot, disk, owned, result, modes);
   await worker.reach('REPLICATE_DISKS:completed');
   place.board.finish(disk.id, { doneBytes: result.size, totalBytes: result.size, counters: result.counters });
