@@ -15,12 +15,26 @@ export interface Answer {
   body: Record<string, unknown>;
 }
 
+/** The fields of an execution that tests read. */
+export interface Execution {
+  id: string;
+  status: string;
+  tasks: {
+    id: string;
+    task_type: string;
+    status: string;
+    exception_details: string | null;
+    error?: { code: string; object: string; message: string; remedy: string } | null;
+  }[];
+}
+
 /** A whole Godwit (`godwit server all`) in a home of its own, driven over HTTP as a stranger would. */
 export class Installation {
   readonly home: string;
   readonly logFile: string;
   readonly #child: ChildProcess;
-  readonly #url: string;
+  /** `http://HOST:PORT`. */
+  readonly url: string;
   #token = '';
   #project = '';
 
@@ -28,7 +42,7 @@ export class Installation {
     this.home = home;
     this.logFile = path.join(home, 'test.log');
     this.#child = child;
-    this.#url = url;
+    this.url = url;
   }
 
   /** Starts it and waits until it answers. */
@@ -44,11 +58,7 @@ export class Installation {
     child.stderr.pipe(log, { end: false });
     const installation = new Installation(home, child, `http://127.0.0.1:${port}`);
     try {
-      await installation.until(
-        'ready',
-        async () => (await fetch(`${installation.#url}/readyz`)).status === 200,
-        60_000,
-      );
+      await installation.until('ready', async () => (await fetch(`${installation.url}/readyz`)).status === 200, 60_000);
       await installation.#login();
     } catch (error) {
       const tail = readFileSync(installation.logFile, 'utf8').slice(-4000);
@@ -67,7 +77,7 @@ export class Installation {
         .map((match) => [match[1] ?? '', match[2] ?? '']),
     );
     const domain = { name: values.get('OS_USER_DOMAIN_NAME') ?? 'Default' };
-    const answer = await fetch(`${this.#url}/identity/v3/auth/tokens`, {
+    const answer = await fetch(`${this.url}/identity/v3/auth/tokens`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
@@ -91,7 +101,7 @@ export class Installation {
     let last: unknown;
     for (const end = Date.now() + 60_000; Date.now() < end; await sleep(100)) {
       try {
-        const answer = await fetch(`${this.#url}/v1/${this.#project}${route}`, {
+        const answer = await fetch(`${this.url}/v1/${this.#project}${route}`, {
           method,
           headers: {
             'x-auth-token': this.#token,
@@ -119,6 +129,44 @@ export class Installation {
       throw new Error(`${method} ${route} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
     }
     return answer.body[key] as T;
+  }
+
+  /** Creates an endpoint; gives its id. */
+  async endpoint(name: string, type: string, connection: Record<string, unknown>): Promise<string> {
+    const body = { endpoint: { name, type, description: '', connection_info: connection } };
+    return (await this.get<{ id: string }>('POST', '/endpoints', 'endpoint', body)).id;
+  }
+
+  /** Creates a replica transfer; gives its id. */
+  async transfer(origin: string, destination: string, instances: string[], more: object = {}): Promise<string> {
+    const transfer = {
+      scenario: 'replica',
+      origin_endpoint_id: origin,
+      destination_endpoint_id: destination,
+      instances,
+      source_environment: {},
+      destination_environment: {},
+      network_map: {},
+      ...more,
+    };
+    return (await this.get<{ id: string }>('POST', '/transfers', 'transfer', { transfer })).id;
+  }
+
+  /** Starts an execution; gives its route. */
+  async execute(transfer: string, shutdownInstances = false): Promise<string> {
+    const body = { execution: { shutdown_instances: shutdownInstances, auto_deploy: false } };
+    const { id } = await this.get<{ id: string }>('POST', `/transfers/${transfer}/executions`, 'execution', body);
+    return `/transfers/${transfer}/executions/${id}`;
+  }
+
+  /** Waits for the end of the execution at `route`; `meanwhile` is called at every look. */
+  async ended(route: string, meanwhile: () => void = () => undefined): Promise<Execution> {
+    for (const end = Date.now() + 900_000; Date.now() < end; await sleep(100)) {
+      meanwhile();
+      const now = await this.get<Execution>('GET', route, 'execution');
+      if (!['RUNNING', 'UNEXECUTED', 'PENDING', 'CANCELLING'].includes(now.status)) return now;
+    }
+    throw new Error(`${route} did not end within 15 minutes`);
   }
 
   /** Polls until `ask` is true; errors count as not yet. */

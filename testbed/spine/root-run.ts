@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { changeDisks, makeDisks, sixDisks } from './disks.ts';
 import { Installation, type Role } from './installation.ts';
 import { between, seeded } from './random.ts';
@@ -74,54 +73,33 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
     receipts: 0,
   };
   try {
-    const endpoint = async (name: string, where: string): Promise<string> => {
-      const body = { endpoint: { name, type: 'image', description: '', connection_info: { path: where } } };
-      return (await godwit.get<{ id: string }>('POST', '/endpoints', 'endpoint', body)).id;
-    };
-    const transfer = await godwit.get<{ id: string }>('POST', '/transfers', 'transfer', {
-      transfer: {
-        scenario: 'replica',
-        origin_endpoint_id: await endpoint('old', source),
-        destination_endpoint_id: await endpoint('new', target),
-        instances: ['web01'],
-        source_environment: {},
-        destination_environment: {},
-        network_map: {},
-        options: { rate_limit: rateLimit },
-      },
-    });
+    const old = await godwit.endpoint('old', 'image', { path: source });
+    const fresh = await godwit.endpoint('new', 'image', { path: target });
+    const transfer = await godwit.transfer(old, fresh, ['web01'], { options: { rate_limit: rateLimit } });
     let killed = 0;
     // A kill that found nothing to hit in a short run is made up for in one more.
     for (let number = 1; number <= executions || killed < kills; number += 1) {
       if (number > 1) changeDisks(vm, disks, random);
       const begun = Date.now();
-      const execution = await godwit.get<{ id: string }>('POST', `/transfers/${transfer.id}/executions`, 'execution', {
-        execution: { shutdown_instances: number >= executions, auto_deploy: false },
-      });
-      const route = `/transfers/${transfer.id}/executions/${execution.id}`;
+      const route = await godwit.execute(transfer, number >= executions);
       const due = Math.min(kills, Math.ceil((kills * number) / executions));
-      let status = 'RUNNING';
       let nextKill = Date.now() + between(random, 200, 2500);
-      for (const end = Date.now() + 900_000; Date.now() < end; await sleep(100)) {
-        if (killed < due && Date.now() >= nextKill) {
-          const role = (['worker', 'worker', 'api', 'postgres'] as const)[between(random, 0, 4)] ?? 'worker';
-          if (godwit.kill(role)) {
-            killed += 1;
-            report.kills[role] += 1;
-            say(`execution ${number}: kill ${killed} of ${kills}: ${role}`);
-          }
-          nextKill = Date.now() + between(random, 200, 2500);
+      const { status } = await godwit.ended(route, () => {
+        if (killed >= due || Date.now() < nextKill) return;
+        const role = (['worker', 'worker', 'api', 'postgres'] as const)[between(random, 0, 4)] ?? 'worker';
+        if (godwit.kill(role)) {
+          killed += 1;
+          report.kills[role] += 1;
+          say(`execution ${number}: kill ${killed} of ${kills}: ${role}`);
         }
-        const now = await godwit.get<{ status: string }>('GET', route, 'execution');
-        status = now.status;
-        if (!['RUNNING', 'UNEXECUTED', 'PENDING', 'CANCELLING'].includes(status)) break;
-      }
+        nextKill = Date.now() + between(random, 200, 2500);
+      });
       report.executions.push({ number, status, seconds: (Date.now() - begun) / 1000 });
       say(`execution ${number}: ${status}`);
       if (status !== 'COMPLETED') throw new Error(`execution ${number} ended ${status}\n${godwit.log.slice(-8000)}`);
     }
     const deployment = await godwit.get<{ id: string }>('POST', '/deployments', 'deployment', {
-      deployment: { transfer_id: transfer.id, clone_disks: false, skip_os_morphing: true },
+      deployment: { transfer_id: transfer, clone_disks: false, skip_os_morphing: true },
     });
     await godwit.until(
       'deployed',
@@ -137,7 +115,7 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
       120_000,
     );
 
-    const receipts = await godwit.get<{ id: string }[]>('GET', `/receipts?transfer_id=${transfer.id}`, 'receipts');
+    const receipts = await godwit.get<{ id: string }[]>('GET', `/receipts?transfer_id=${transfer}`, 'receipts');
     report.receipts = receipts.length;
     for (const { id } of receipts) {
       const receipt = (await godwit.request('GET', `/receipts/${id}`)).body as unknown as Receipt;
