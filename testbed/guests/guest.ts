@@ -1,0 +1,204 @@
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, type FileHandle, open, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { Guest } from './guest-build.ts';
+
+const exec = promisify(execFile);
+
+/** How the guest is wired into a domain. */
+export interface GuestDomain {
+  name: string;
+  guest: Guest;
+  /** File that the serial console is written to. */
+  console: string;
+  /** libvirt network of its NIC; absent: a user-mode NIC that leads nowhere. */
+  network?: string;
+  mac?: string;
+  /** Default `qemu` (emulation); see {@link usableKvm}. */
+  type?: 'kvm' | 'qemu';
+  /** MiB. Default 256. */
+  memory?: number;
+}
+
+/** Domain XML of the guest: disks `vda` to `vdd` in the order boot, data, work, archive. */
+export function guestDomainXml(domain: GuestDomain): string {
+  const disks = domain.guest.disks.map(
+    ({ path, format }, index) => `    <disk type='file' device='disk'>
+      <driver name='qemu' type='${format}' discard='unmap'/>
+      <source file='${path}'/>
+      <target dev='vd${'abcd'[index]}' bus='virtio'/>${index === 0 ? "\n      <boot order='1'/>" : ''}
+    </disk>`,
+  );
+  const mac = `<mac address='${domain.mac ?? '52:54:00:67:77:01'}'/>`;
+  const nic =
+    domain.network === undefined
+      ? `<interface type='user'>${mac}<model type='virtio'/></interface>`
+      : `<interface type='network'>${mac}<source network='${domain.network}'/><model type='virtio'/></interface>`;
+  return `<domain type='${domain.type ?? 'qemu'}'>
+  <name>${domain.name}</name>
+  <memory unit='MiB'>${domain.memory ?? 256}</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='q35'>hvm</type></os>
+  <features><acpi/></features>
+  ${domain.type === 'kvm' ? "<cpu mode='host-passthrough'/>" : ''}
+  <devices>
+${disks.join('\n')}
+    ${nic}
+    <serial type='pty'><log file='${domain.console}' append='on'/></serial>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+  </devices>
+</domain>
+`;
+}
+
+/** What the guest said on its console, of one boot or one `report` command. */
+export interface GuestReport {
+  hostname: string;
+  firmware: string;
+  nics: { name: string; driver: string; mac: string }[];
+  /** By role: `ok`, `BAD` or `MISSING`, and a digest that is equal on two machines that hold the same. */
+  disks: Record<string, { status: string; digest: string; files: number }>;
+  /** Files whose checksum is wrong. */
+  bad: string[];
+  /** Records of the write load, and how many of them are torn or lost. */
+  load: { records: number; bad: number };
+}
+
+/** The reports in a console log, oldest first. Unfinished ones are left out. */
+export function readReports(log: string): GuestReport[] {
+  const blocks = log.replaceAll('\r', '').split('TESTBED-BEGIN\n').slice(1);
+  return blocks
+    .filter((block) => block.includes('TESTBED-END'))
+    .map((block) => parseReport(block.split('TESTBED-END')[0] ?? ''));
+}
+
+/** The newest report in a console log, or null. */
+export function readReport(log: string): GuestReport | null {
+  return readReports(log).at(-1) ?? null;
+}
+
+function parseReport(block: string): GuestReport {
+  const report: GuestReport = {
+    hostname: '',
+    firmware: '',
+    nics: [],
+    disks: {},
+    bad: [],
+    load: { records: 0, bad: 0 },
+  };
+  for (const line of block.split('\n')) {
+    if (!line.startsWith('TESTBED ')) continue;
+    const facts = Object.fromEntries(
+      [...line.slice(8).matchAll(/(\w+)=(\S*)/g)].map(([, name, value]) => [name ?? '', value ?? '']),
+    );
+    if (line.startsWith('TESTBED disk=')) {
+      report.disks[facts.disk ?? ''] = {
+        status: facts.status ?? '',
+        digest: facts.digest ?? '',
+        files: Number(facts.files ?? 0),
+      };
+    } else if (line.startsWith('TESTBED nic=')) {
+      report.nics.push({ name: facts.nic ?? '', driver: facts.driver ?? '', mac: facts.mac ?? '' });
+    } else if (line.startsWith('TESTBED load ')) {
+      report.load = { records: Number(facts.records), bad: Number(facts.bad) };
+    } else if (line.startsWith('TESTBED bad=')) report.bad.push(line.slice(12));
+    else if (facts.hostname !== undefined) report.hostname = facts.hostname;
+    else if (facts.firmware !== undefined) report.firmware = facts.firmware;
+  }
+  return report;
+}
+
+/** The part of a libvirt host that guests are driven through. */
+export interface GuestHost {
+  virsh(...args: string[]): Promise<string>;
+}
+
+export interface GuestWait {
+  /** Reports in the log already; the next one is waited for. Default 0. */
+  after?: number;
+  /** Default 300. */
+  seconds?: number;
+}
+
+/**
+ * Waits for the guest's next report on its console.
+ *
+ * @throws Error with the end of the console when the guest panicked or the time is over
+ */
+export async function nextReport(console: string, wait: GuestWait = {}): Promise<GuestReport> {
+  const deadline = performance.now() + (wait.seconds ?? 300) * 1000;
+  for (;;) {
+    const log = await readFile(console, 'latin1').catch(() => '');
+    const report = readReports(log)[wait.after ?? 0];
+    if (report !== undefined) return report;
+    const failed = /Kernel panic|grub rescue>|error: .*not found|No bootable device/.exec(log);
+    if (failed || performance.now() > deadline) {
+      throw new Error(`no report from the guest (${failed?.[0] ?? 'time is over'}): ...${log.slice(-800)}`);
+    }
+    await sleep(100);
+  }
+}
+
+/** Gives the guest a command on its console (see `init`) and waits until it says that it is done. */
+export async function command(host: GuestHost, domain: string, console: string, text: string): Promise<void> {
+  const answer = `TESTBED-DONE ${text}`;
+  const before = occurrences(await readFile(console, 'latin1'), answer);
+  const device = (await host.virsh('ttyconsole', domain)).trim();
+  const terminal = await open(device, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+  try {
+    await terminal.write(`${text}\n`);
+    // Held open until it answers: QEMU looks only once a second whether somebody is at the other end.
+    for (let tries = 0; tries < 1200; tries++) {
+      if (occurrences(await readFile(console, 'latin1'), answer) > before) return;
+      await drain(terminal);
+      await sleep(50);
+    }
+  } finally {
+    await terminal.close();
+  }
+  throw new Error(`the guest did not answer "${text}": ...${(await readFile(console, 'latin1')).slice(-400)}`);
+}
+
+/** Takes what the guest said off the terminal: a full one would stop it. */
+async function drain(terminal: FileHandle): Promise<void> {
+  const buffer = new Uint8Array(65_536);
+  try {
+    while ((await terminal.read(buffer)).bytesRead > 0);
+  } catch (error) {
+    const nothing = error instanceof Error && 'code' in error && (error.code === 'EAGAIN' || error.code === 'EIO');
+    if (!nothing) throw error;
+  }
+}
+
+function occurrences(text: string, part: string): number {
+  return text.split(part).length - 1;
+}
+
+/** True when QEMU can really run a virtual CPU with KVM here: a /dev/kvm that opens may not work. */
+export async function usableKvm(): Promise<boolean> {
+  try {
+    await access('/dev/kvm', constants.R_OK | constants.W_OK);
+    const probe = [
+      '-accel',
+      'kvm',
+      '-cpu',
+      'host',
+      '-M',
+      'q35',
+      '-display',
+      'none',
+      '-nodefaults',
+      '-S',
+      '-monitor',
+      'stdio',
+    ];
+    const running = exec('qemu-system-x86_64', probe, { timeout: 10_000 });
+    running.child.stdin?.end('quit\n');
+    await running;
+    return true;
+  } catch {
+    return false; // no device, no right to it, or QEMU aborted: all mean emulation
+  }
+}
