@@ -45,7 +45,11 @@ export interface Disk {
   write(offset: number, from: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** Makes the range read as zeroes, punching holes where it can. */
   zero(offset: number, length: number, signal?: AbortSignal): Promise<void>;
-  /** Every write and zero that finished before this call is on stable storage when it resolves. */
+  /**
+   * Every write and zero that finished before this call is on stable storage when it resolves. Rejects from then on when
+   * a lost connection may have taken such writes with it (CONNECTION_FAILED): open the disk anew, resume from the last
+   * checkpoint.
+   */
   flush(signal?: AbortSignal): Promise<void>;
   /** What the range holds; see {@link Extent}. Large ranges are allowed. */
   extents(offset: number, length: number, signal?: AbortSignal): Promise<Extent[]>;

@@ -56,7 +56,8 @@ const MAX_DELAY_MS = 2_000;
  * **Lost connections.** The server is called again with growing delays; open reads, writes, zeroes and status requests
  * are sent again. What a server acknowledged but had not flushed may be gone with it, so when a connection is lost while
  * such writes exist, this and every later flush rejects with CONNECTION_FAILED (retryable): the caller opens the disk
- * anew and resumes from its checkpoint. A disk without unflushed writes survives the loss unnoticed.
+ * anew and resumes from its checkpoint. A disk without unflushed writes survives the loss unnoticed. A server that lives
+ * on may carry out a write of the lost connection late: harmless beside its repetition, which holds the same bytes.
  *
  * **Aborted requests.** They settle at once (a read whose bytes are just arriving: with them); their reply is awaited in
  * the background and dropped. An aborted write may still happen until then, so requests that overlap it, and flushes,

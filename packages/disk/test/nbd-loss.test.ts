@@ -151,9 +151,9 @@ describe('a server that stalls', () => {
 
   it('is not mistaken for one that is slow but alive', async () => {
     await using folder = await scratch();
-    await using server = await nbdkit(folder.path, ['--filter=delay', 'memory', '1M', 'rdelay=150ms']);
+    await using server = await nbdkit(folder.path, ['--filter=delay', 'memory', '1M', 'rdelay=300ms']);
     const disk = await openNbd({ ...server.address, connections: 1 }, { stallTimeoutMs: 2_000 });
-    const reads = Array.from({ length: 64 }, () => disk.read(0, new Uint8Array(512)));
+    const reads = Array.from({ length: 160 }, () => disk.read(0, new Uint8Array(512)));
     await Promise.all(reads);
     await disk.close();
   });
