@@ -3,6 +3,7 @@ import { DBOSClient } from '@dbos-inc/dbos-sdk';
 import {
   ACTIVE_EXECUTION_STATUSES,
   type CancelMode,
+  cancelTasks,
   FINAL_EXECUTION_STATUSES,
   forceCancelTasks,
   GodwitError,
@@ -47,7 +48,7 @@ import {
   startDisksDelete,
   startTransfer,
 } from './start.ts';
-import { changeTasks, taskStates } from './task-board.ts';
+import { type BoardTask, changeTasks, taskStates } from './task-board.ts';
 
 /** Connects the API process to the engine. Rejects with `DATABASE_UNAVAILABLE`. */
 export async function connectEngine(options: EngineClientOptions): Promise<EngineClient> {
@@ -293,14 +294,32 @@ async function cancel(place: StartPlace, execution: Execution, mode: CancelMode)
   const row = await requestCancel(trx, execution.id, mode);
   if (row === undefined) throw refuse;
   const projectId = await projectOf(place, execution);
+  const tasks = await taskStates(trx, execution.id);
   if (mode === 'cooperative') {
+    await changeTasks(trx, projectId, tasks, cancelTasks(tasks));
     if (row.status === 'RUNNING') await becomeExecution(trx, projectId, execution.id, 'CANCELLING');
     return;
   }
-  const tasks = await taskStates(trx, execution.id);
   await changeTasks(trx, projectId, tasks, forceCancelTasks(tasks), { fenceOff: true });
+  await fenceOffDisks(place, execution, tasks);
   await becomeExecution(trx, projectId, execution.id, 'CANCELED');
   await sql`select pg_notify(${REAP_CHANNEL}, '')`.execute(trx);
+}
+
+/** A copy that hears nothing must not commit checkpoints either. */
+async function fenceOffDisks({ trx }: StartPlace, execution: Execution, tasks: BoardTask[]): Promise<void> {
+  const copying = tasks.filter((task) => task.type === 'REPLICATE_DISKS' && task.status === 'FORCE_CANCELED');
+  if (copying.length === 0) return;
+  await trx
+    .updateTable('replica_disk')
+    .set((eb) => ({ fence: eb('fence', '+', 1) }))
+    .where('transfer_id', '=', execution.action_id)
+    .where(
+      'instance',
+      'in',
+      copying.map((task) => task.instance),
+    )
+    .execute();
 }
 
 async function projectOf({ trx }: StartPlace, execution: Execution): Promise<string> {

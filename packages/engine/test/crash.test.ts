@@ -37,11 +37,15 @@ const EXECUTION_POINTS = [
 ];
 
 let count = 0;
+const nextName = (): string => {
+  count += 1;
+  return `vm${count}`;
+};
 
 test.each(EXECUTION_POINTS)(
   'a worker killed at %s goes on in the same place and the disks are right',
   async (point) => {
-    const name = `vm${(count += 1)}`;
+    const name = nextName();
     it.instance('src', name, { vda: sparseBytes(2 * MIB), vdb: sparseBytes(MIB) });
     const transfer = await it.transfer(origin, destination, [name]);
     const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id, shutdownInstances: true });
@@ -68,7 +72,7 @@ const DEPLOYMENT_POINTS = [
 ];
 
 test.each(DEPLOYMENT_POINTS)('a deployment whose worker is killed at %s makes one instance', async (point) => {
-  const name = `vm${(count += 1)}`;
+  const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
   const run = await it.engine.executeTransfer({ transferId: transfer.id });
@@ -85,7 +89,7 @@ test.each(DEPLOYMENT_POINTS)('a deployment whose worker is killed at %s makes on
 });
 
 test('a removal of disks whose worker is killed half-way is finished', async () => {
-  const name = `vm${(count += 1)}`;
+  const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB), vdb: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
   const run = await it.engine.executeTransfer({ transferId: transfer.id });
@@ -103,7 +107,7 @@ test('a removal of disks whose worker is killed half-way is finished', async () 
 });
 
 test('a worker killed again and again in the middle of a copy sends at most one window a kill again', async () => {
-  const name = `vm${(count += 1)}`;
+  const name = nextName();
   it.instance('src', name, { vda: sparseBytes(32 * MIB) });
   const transfer = await it.transfer(origin, destination, [name], { options: JSON.stringify({ rate_limit: 4 * MIB }) });
   const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });

@@ -17,6 +17,10 @@ afterAll(async () => {
 });
 
 let count = 0;
+const nextName = (): string => {
+  count += 1;
+  return `vm${count}`;
+};
 
 const FAILURES = [
   'VALIDATE_TRANSFER_SOURCE_INPUTS:begin',
@@ -31,7 +35,7 @@ const FAILURES = [
 ];
 
 test.each(FAILURES)('a failure at %s leaves nothing of the execution, and the next one completes', async (point) => {
-  const name = `vm${(count += 1)}`;
+  const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB), vdb: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
   const worker = it.worker({ host: name, stops: [{ point, action: 'fail' }] });
@@ -53,7 +57,7 @@ test.each(FAILURES)('a failure at %s leaves nothing of the execution, and the ne
 test.each(['GET_INSTANCE_INFO:begin', 'REPLICATE_DISKS:frozen', 'REPLICATE_DISKS:copied'])(
   'trouble of the passing kind at %s is waited out, and said',
   async (point) => {
-    const name = `vm${(count += 1)}`;
+    const name = nextName();
     it.instance('src', name, { vda: sparseBytes(MIB) });
     const transfer = await it.transfer(origin, destination, [name]);
     const worker = it.worker({ host: name, stops: [{ point, action: 'busy', times: 3 }] });
@@ -73,7 +77,7 @@ test.each(['GET_INSTANCE_INFO:begin', 'REPLICATE_DISKS:frozen', 'REPLICATE_DISKS
 );
 
 test('trouble that does not pass fails the task when patience ends', async () => {
-  const name = `vm${(count += 1)}`;
+  const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
   const worker = it.worker({
@@ -95,7 +99,7 @@ test.each([
   'FINALIZE_INSTANCE_DEPLOYMENT:begin',
 ])('a deployment that fails at %s leaves no instance and the disks as they were', async (point) => {
   for (const cloneDisks of [true, false]) {
-    const name = `vm${(count += 1)}`;
+    const name = nextName();
     it.instance('src', name, { vda: sparseBytes(MIB) });
     const transfer = await it.transfer(origin, destination, [name]);
     const worker = it.worker({ host: name, stops: [{ point, action: 'fail' }] });
@@ -127,7 +131,7 @@ test.each([
 });
 
 test('a snapshot that is lost is taken anew three times, then the task fails', async () => {
-  const name = `vm${(count += 1)}`;
+  const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
   const lost = (times: number) => ({

@@ -1,6 +1,5 @@
 import {
   advance,
-  cancelTasks,
   deriveExecutionStatus,
   FINAL_EXECUTION_STATUSES,
   isFinalTask,
@@ -125,7 +124,6 @@ class Walk {
     const byId = new Map(tasks.map((task) => [task.id, task]));
     const canceling = execution.cancel_requested !== null;
 
-    if (canceling) await changeTasks(trx, projectId, tasks, cancelTasks(tasks));
     for (const { task, outcome } of ended) {
       const row = byId.get(task.id);
       if (row !== undefined) await endTask(trx, projectId, actionId, row, task.attempt, outcome);

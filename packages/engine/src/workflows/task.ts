@@ -1,4 +1,4 @@
-import { cancelTasks, FINAL_EXECUTION_STATUSES, isFinalTask } from '@godwit/domain';
+import { FINAL_EXECUTION_STATUSES, isFinalTask } from '@godwit/domain';
 import type { Database, Execution } from '@godwit/store';
 import { sql, type Transaction } from 'kysely';
 import { TASK_CHANNEL } from '../contract.ts';
@@ -20,15 +20,11 @@ export async function runQueuedTask(worker: WorkerContext, taskId: string): Prom
       const board = await lockBoard(trx, taskId);
       if (board === undefined || isFinalTask(board.task.status)) return undefined;
       const { execution, projectId, task } = board;
-      if (execution.cancel_requested !== null) {
-        await changeTasks(trx, projectId, [task], cancelTasks([task]));
-        if (task.status === 'CANCELLING') {
-          await changeTasks(trx, projectId, [task], [{ id: task.id, from: task.status, to: 'CANCELED' }]);
-        }
-        if (isFinalTask(task.status)) {
-          await tellWalk(trx, execution.id);
-          return undefined;
-        }
+      if (task.status === 'CANCELLING') {
+        // Canceled while nobody ran it: its worker had died.
+        await changeTasks(trx, projectId, [task], [{ id: task.id, from: task.status, to: 'CANCELED' }]);
+        await tellWalk(trx, execution.id);
+        return undefined;
       }
       await claimTasks(trx, projectId, worker.service, [task]);
       return task;
@@ -42,7 +38,6 @@ export async function runQueuedTask(worker: WorkerContext, taskId: string): Prom
       const board = await lockBoard(trx, taskId);
       if (board === undefined) return;
       const { execution, projectId, task } = board;
-      if (execution.cancel_requested !== null) await changeTasks(trx, projectId, [task], cancelTasks([task]));
       await endTask(trx, projectId, execution.action_id, task, claimed.attempt, outcome);
       await tellWalk(trx, execution.id);
     });
