@@ -31,7 +31,7 @@ export async function deployInstance(ctx: ProviderContext, request: DeployReques
   const key = checkedKey(request.key);
   const { folder, finished } = await chooseFolder(root, request);
   const handle: JsonObject = { folder, key };
-  const entry = await ctx.ledger.intend('instance', folder, handle, request.test ? 'deployment' : 'forever');
+  const entry = await ctx.ledger.intend('instance', folder, handle, 'deployment');
   if (!finished) {
     const building = buildingFolder(key);
     await mkdir(join(root, stateFolder, 'building'), { recursive: true });
@@ -54,7 +54,12 @@ export async function finalizeInstance(
       `A folder cannot boot an instance; "virsh define ${deployed.id}/${deployed.id}.xml" does it on a libvirt host`,
     );
   }
-  return (await loadInstance(ctx, deployed.id, {})).info;
+  const { info } = await loadInstance(ctx, deployed.id, {});
+  if (!request.test) {
+    // From here on it is the user's: neither a failure nor the end of the deployment's record takes it away.
+    await ctx.ledger.made(await ctx.ledger.intend('instance', deployed.id, deployed.handle, 'forever'));
+  }
+  return info;
 }
 
 /** See `TargetProvider.removeInstance`. Replica disks that it took go back to their place. */
@@ -126,7 +131,7 @@ async function fill(
     const to = join(full, files.get(request.disks[index]?.id ?? '')?.file ?? '');
     if ((await statOrNull(to)) !== null) continue;
     await requireReplica(replica);
-    if (consume) await handOver(ctx, replica, to, join(folder, basename(to)));
+    if (consume) await handOver(ctx, replica, root, join(building, basename(to)), join(folder, basename(to)));
     else await copyDisk(replica.file, to, replica.object, ctx.signal);
   }
   const machine = machineOf(request, instanceName(request, folder), files);
@@ -136,11 +141,17 @@ async function fill(
   await writeText(join(full, `${folder}.xml`), writeDomain(machine, join(root, folder)));
 }
 
-async function handOver(ctx: ProviderContext, replica: Replica, to: string, final: string): Promise<void> {
+async function handOver(
+  ctx: ProviderContext,
+  replica: Replica,
+  root: string,
+  building: string,
+  final: string,
+): Promise<void> {
   const lease = await takeLease(replica.file, replica.object, ctx.signal);
   try {
-    await writeJson(movedPath(replica.file), { to: final });
-    await rename(replica.file, to);
+    await writeJson(movedPath(replica.file), { to: final, building });
+    await rename(replica.file, join(root, building));
   } finally {
     await lease.release();
   }
@@ -155,7 +166,7 @@ async function returnDisks(root: string, folder: string): Promise<void> {
     const from = await pathWithin(folder, file, object);
     const to = await pathWithin(root, origin, object);
     if ((await statOrNull(from)) === null) continue;
-    // Deleted in between: the replica disks were given up, and the instance's own are all that is left.
+    // The replica was let go or deleted: the disk belongs to the instance and goes with it.
     if ((await readMark(dirname(to))) === null) continue;
     if ((await statOrNull(to)) === null) await rename(from, to);
     await rm(movedPath(to), { force: true });

@@ -6,7 +6,16 @@ import type { ProviderContext, TargetDisk } from '@godwit/provider';
 import { openFolder, statOrNull } from './connection.ts';
 import { copyDisk } from './copy-file.ts';
 import { requireMark } from './mark.ts';
-import { checkedKey, presentFile, type Replica, replicaHandle, replicaOf, requireReplica } from './replica.ts';
+import {
+  bringBack,
+  checkedKey,
+  letGo,
+  presentFile,
+  type Replica,
+  replicaHandle,
+  replicaOf,
+  requireReplica,
+} from './replica.ts';
 
 /** See `TargetProvider.snapshotDisks`. Raw: a copy beside the disk; qcow2: a snapshot within the image. */
 export async function snapshotDisks(ctx: ProviderContext, key: string, disks: TargetDisk[]): Promise<TargetDisk[]> {
@@ -30,6 +39,7 @@ export async function restoreDisks(ctx: ProviderContext, key: string, disks: Tar
   const root = await openFolder(ctx);
   for (const disk of disks) {
     const replica = await replicaOf(root, disk);
+    await bringBack(root, replica);
     await requireReplica(replica);
     if (!(await hasSnapshot(replica, key))) throw new GodwitError('NOT_FOUND', `snapshot ${key} of ${replica.object}`);
     if (replica.format === 'raw') await copyDisk(copyPath(replica, key), replica.file, replica.object, ctx.signal);
@@ -49,6 +59,7 @@ export async function deleteDiskSnapshots(
     const replica = await replicaOf(root, disk);
     await deleteDiskSnapshot(root, replica, key);
     await ctx.ledger.removed('disk_snapshot', snapshotName(replica, key));
+    await letGo(root, replica);
   }
   return disks;
 }

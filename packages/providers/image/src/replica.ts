@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import { checkInput, type TargetDisk } from '@godwit/provider';
@@ -61,16 +61,36 @@ export function movedPath(disk: string): string {
 /** Where the disk's file is now, absolute: also after it was handed over to an instance. Null: gone. */
 export async function presentFile(root: string, replica: Replica): Promise<string | null> {
   if ((await statOrNull(replica.file)) !== null) return replica.file;
-  const to = await movedTo(replica);
-  if (to === null) return null;
-  const file = await pathWithin(root, to, replica.object);
-  return (await statOrNull(file)) === null ? null : file;
+  for (const place of await placesMovedTo(replica)) {
+    const file = await pathWithin(root, place, replica.object);
+    if ((await statOrNull(file)) !== null) return file;
+  }
+  return null;
 }
 
-async function movedTo(replica: Replica): Promise<string | null> {
+/** Takes a disk back that a deployment took and did not bring to its end. */
+export async function bringBack(root: string, replica: Replica): Promise<void> {
+  const file = await presentFile(root, replica);
+  if (file === null || file === replica.file) return;
+  await requireMark(dirname(replica.file), replica.key, replica.object);
+  await rename(file, replica.file);
+  await rm(movedPath(replica.file), { force: true });
+}
+
+/** The deployment is through: the disk belongs to its instance, and nothing here speaks of it any more. */
+export async function letGo(root: string, replica: Replica): Promise<void> {
+  const folder = dirname(replica.file);
+  if ((await statOrNull(replica.file)) !== null || (await placesMovedTo(replica)).length === 0) return;
+  await requireMark(folder, replica.key, replica.object);
+  await rm(movedPath(replica.file), { force: true });
+  await removeWhenEmpty(root, folder);
+}
+
+async function placesMovedTo(replica: Replica): Promise<string[]> {
   const moved = await readJson(movedPath(replica.file));
-  const to = typeof moved === 'object' && moved !== null ? Reflect.get(moved, 'to') : null;
-  return typeof to === 'string' ? to : null;
+  if (typeof moved !== 'object' || moved === null) return [];
+  const places: unknown[] = [Reflect.get(moved, 'to'), Reflect.get(moved, 'building')];
+  return places.filter((place) => typeof place === 'string');
 }
 
 /**
@@ -80,9 +100,9 @@ async function movedTo(replica: Replica): Promise<string | null> {
  */
 export async function requireReplica(replica: Replica): Promise<void> {
   if ((await statOrNull(replica.file)) === null) {
-    const to = await movedTo(replica);
+    const [to] = await placesMovedTo(replica);
     const reason =
-      to !== null
+      to !== undefined
         ? `it was handed over to the deployed instance (${to}); delete the replica disks to start anew`
         : 'its file is gone; delete the replica disks to start anew';
     throw new GodwitError('CONFLICT', replica.object, { reason });
@@ -99,6 +119,10 @@ export async function removeReplica(root: string, replica: Replica): Promise<voi
   for (const other of await readdir(folder)) {
     if (other === name || other.startsWith(`${name}.`)) await rm(join(folder, other), { force: true });
   }
+  await removeWhenEmpty(root, folder);
+}
+
+async function removeWhenEmpty(root: string, folder: string): Promise<void> {
   const left = (await readdir(folder)).filter((other) => !other.startsWith('.godwit'));
   if (left.length === 0 && (await readMark(folder))?.kind === 'replica' && folder !== root) {
     await rm(folder, { recursive: true, force: true });

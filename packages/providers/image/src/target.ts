@@ -18,7 +18,15 @@ import { type DiskFormat, destinationEnvironmentSchema, diskFormats } from './en
 import { folderBackend } from './inventory.ts';
 import { takeLease } from './lease.ts';
 import { makeMarked, readMark } from './mark.ts';
-import { diskFileName, removeReplica, replicaFolder, replicaHandle, replicaOf, requireReplica } from './replica.ts';
+import {
+  diskFileName,
+  movedPath,
+  removeReplica,
+  replicaFolder,
+  replicaHandle,
+  replicaOf,
+  requireReplica,
+} from './replica.ts';
 
 /** A folder as a target: replica disks under `.godwit`, a folder per deployed instance. */
 export const target: TargetProvider = {
@@ -120,6 +128,7 @@ async function createDisk(
   const entry = await ctx.ledger.intend('disk', path, handle, 'transfer');
   const partial = `${file}.partial`;
   await rm(partial, { force: true });
+  await rm(movedPath(file), { force: true });
   if (wanted.format === 'raw') await createRaw(partial, size, `replica disk ${id}`);
   else await createImage(partial, 'qcow2', size);
   await rename(partial, file);

@@ -153,6 +153,48 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
     for (const bytes of Object.values(read)) expect(bytes.every((byte) => byte === 0x63)).toBe(true);
   });
 
+  test('are restored from a deployment that nobody can say how far it came', async () => {
+    const ctx = folder.context();
+    const disks = await target.createDisks(ctx, request(format), []);
+    await fill(disks, 0x65);
+    await target.snapshotDisks(ctx, 'deploy-1', disks);
+    await target.deployInstance(ctx, deployment(disks));
+    await rename(folder.at('web_01_'), folder.at('.godwit', 'building', 'deploy-1'));
+    await rename(
+      folder.at('.godwit', 'building', 'deploy-1', `sda.${format}`),
+      folder.at(String(disks[0]!.handle.path)),
+    );
+    await target.restoreDisks(ctx, 'deploy-1', disks);
+    await target.deleteDiskSnapshots(ctx, 'deploy-1', disks);
+    const entry = {
+      id: '1',
+      kind: 'instance' as const,
+      name: 'web_01_',
+      handle: { folder: 'web_01_', key: 'deploy-1' },
+    };
+    await imageProvider.remove(ctx, entry);
+    expect(await readdir(folder.at('.godwit', 'building'))).toEqual([]);
+    const again = await target.deployInstance(ctx, deployment(disks, { key: 'deploy-2' }));
+    const read = await readAll(folder, again.id);
+    for (const bytes of Object.values(read)) expect(bytes.every((byte) => byte === 0x65)).toBe(true);
+  });
+
+  test('that were handed over for good make room for new ones, and go with their instance', async () => {
+    const ctx = folder.context();
+    const disks = await target.createDisks(ctx, request(format), []);
+    await fill(disks, 0x66);
+    await target.snapshotDisks(ctx, 'deploy-1', disks);
+    const deployed = await target.deployInstance(ctx, deployment(disks));
+    await target.finalizeInstance(ctx, deployment(disks), deployed);
+    await target.deleteDiskSnapshots(ctx, 'deploy-1', disks);
+    expect(await readdir(folder.at('.godwit', 'replicas'))).toEqual([]);
+    const fresh = await target.createDisks(ctx, request(format), []);
+    expect(fresh).toEqual(disks.map((disk) => ({ ...disk, zeroed: true })));
+    await target.removeInstance(ctx, deployed);
+    await fill(fresh, 0x67);
+    expect(await readdir(folder.path)).toEqual(['.godwit']);
+  });
+
   test('shut out a worker that was killed, and wait for one that is merely stopped', async () => {
     const ctx = folder.context();
     const disks = await target.createDisks(ctx, request(format), []);
