@@ -1,0 +1,190 @@
+import { once } from 'node:events';
+import { constants, createReadStream } from 'node:fs';
+import { copyFile, open, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  command,
+  type GuestReport,
+  guestDomainXml,
+  nextReport,
+  readReport,
+  usableKvm,
+} from '../../testbed/guests/guest.ts';
+import { buildGuest } from '../../testbed/guests/guest-build.ts';
+import { type LibvirtHost, startLibvirtHost } from '../../testbed/libvirt/libvirt-host.ts';
+import type { Godwit } from './godwit.ts';
+import { grid, summary } from './summary.ts';
+
+const NAME = 'web01';
+
+type Say = (line: string) => void;
+
+/** What the demo undoes at its end, newest first. */
+export type Undo = (() => Promise<void>)[];
+
+/** Moves a running guest with four disks between two libvirt/QEMU hosts. */
+export async function moveGuest(godwit: Godwit, folder: string, undo: Undo, say: Say): Promise<void> {
+  say('Building the guest (once; it is kept in the cache), starting two libvirt/QEMU hosts');
+  const [guest, from, to] = await Promise.all([buildGuest(undefined, say), startLibvirtHost(), startLibvirtHost()]);
+  undo.push(
+    () => from.stop(),
+    () => to.stop(),
+  );
+  const disks = await Promise.all(
+    guest.disks.map(async (disk) => {
+      const file = path.join(from.images, path.basename(disk.path));
+      await copyFile(disk.path, file, constants.COPYFILE_FICLONE);
+      return { ...disk, path: file };
+    }),
+  );
+  const log = path.join(from.dir, 'web01.log');
+  const type = (await usableKvm()) ? 'kvm' : 'qemu';
+  const xml = path.join(folder, 'web01.xml');
+  await writeFile(xml, guestDomainXml({ name: NAME, guest: { disks }, console: log, type }));
+  await from.virsh('define', xml);
+  await from.virsh('start', NAME);
+  say(`Booting ${NAME} on the first host (${type === 'kvm' ? 'KVM' : 'software emulation'}), four disks`);
+  const first = await nextReport(log);
+  say(`${NAME} is up: ${describe(first)}`);
+
+  await godwit.show(
+    'endpoint',
+    'create',
+    '--name',
+    'old',
+    '--provider',
+    'libvirt',
+    '--connection',
+    uri(from),
+    '-c',
+    'id',
+    '-c',
+    'name',
+  );
+  await godwit.show(
+    'endpoint',
+    'create',
+    '--name',
+    'new',
+    '--provider',
+    'libvirt',
+    '--connection',
+    uri(to),
+    '-c',
+    'id',
+    '-c',
+    'name',
+  );
+  await godwit.show('endpoint', 'instance', 'list', 'old');
+  const transfer = await godwit.ask(
+    ...['transfer', 'create', '--origin-endpoint', 'old', '--destination-endpoint', 'new', '--instance', NAME],
+    ...['--source-environment', JSON.stringify({ quiesce: 'auto', socket_folder: from.dir })],
+    ...['--destination-environment', JSON.stringify({ storage: to.images, network: 'none' })],
+    ...['--network-map', JSON.stringify({ default: 'none' }), '-f', 'value', '-c', 'id'],
+  );
+  const seconds: number[] = [];
+  const execute = async (...more: string[]): Promise<void> => {
+    const begun = performance.now();
+    await godwit.show('transfer', 'execute', transfer, ...more, '--wait', '-c', 'id', '-c', 'status');
+    seconds.push((performance.now() - begun) / 1000);
+  };
+
+  say('First execution, while the guest runs and writes');
+  await command(from, NAME, log, 'load 4');
+  await execute();
+  say('The guest writes: a 3 MiB file, a word on its archive disk, and its write load goes on');
+  await command(from, NAME, log, 'fill report.txt 3072 7');
+  await command(from, NAME, log, 'stamp 40000000 arrived');
+  say('Second execution: only what changed');
+  await execute();
+
+  await command(from, NAME, log, 'put last-word before-the-cutover');
+  await command(from, NAME, log, 'report');
+  const before = readReport(await text(log));
+  if (before === null) throw new Error('the guest gave no report before the cutover');
+  say('Cutover: stop the guest, last sync with both ends read whole, boot at the destination');
+  const stopped = whenStopped(from);
+  await execute('--shutdown-instances');
+  await godwit.show('deployment', 'create', transfer, '--wait', '-c', 'id', '-c', 'status');
+  const after = await reportAt(to);
+  const downtime = (Date.now() - (await stopped)) / 1000;
+
+  console.log(`\n${await summary(godwit, transfer, seconds)}`);
+  const roles = Object.keys(before.disks);
+  const rows = roles.map((role) => {
+    const was = before.disks[role];
+    const is = after.disks[role];
+    return [
+      role,
+      was?.digest.slice(0, 16) ?? '',
+      is?.digest.slice(0, 16) ?? '',
+      is?.status === 'ok' && was?.digest === is?.digest ? 'equal' : 'DIFFERENT',
+    ];
+  });
+  console.log(
+    `\nWhat the guest itself says of its files:\n${grid(['Disk', 'Before', 'At the destination', ''], rows)}`,
+  );
+  console.log(
+    `Records of its write load: ${before.load.records} before the cutover's report, ${after.load.records} after, ${after.load.bad} torn or lost.`,
+  );
+  console.log(`MAC address: ${macs(before)} before, ${macs(after)} after.`);
+  console.log(
+    `Downtime: ${downtime.toFixed(1)} s from power-off to the guest's report at the destination${type === 'qemu' ? ' (most of it the boot under emulation)' : ''}.`,
+  );
+  const faults =
+    rows.filter((row) => row[3] !== 'equal').length +
+    after.load.bad +
+    (after.load.records < before.load.records ? 1 : 0);
+  if (faults > 0 || rows.length !== 4)
+    throw new Error('the guest at the destination does not hold what it held at the source');
+}
+
+const uri = (host: LibvirtHost): string => JSON.stringify({ uri: host.uri });
+
+const macs = (report: GuestReport): string => report.nics.map((nic) => nic.mac).join(', ') || 'none';
+
+const describe = (report: GuestReport): string =>
+  Object.entries(report.disks)
+    .map(([role, disk]) => `${role} ${disk.status}`)
+    .join(', ');
+
+async function text(file: string): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of createReadStream(file)) parts.push(part as Buffer);
+  return Buffer.concat(parts).toString('latin1');
+}
+
+/** The moment the guest was seen to be off at the source, ms since the epoch. */
+async function whenStopped(host: LibvirtHost): Promise<number> {
+  for (;;) {
+    const state = await host.virsh('domstate', NAME).catch(() => '');
+    if (state.includes('shut off')) return Date.now();
+    await sleep(200);
+  }
+}
+
+/** Asks the guest for a report over its serial console at the destination. */
+async function reportAt(host: LibvirtHost): Promise<GuestReport> {
+  const device = (await host.virsh('ttyconsole', NAME)).trim();
+  const terminal = await open(device, constants.O_RDWR | constants.O_NOCTTY);
+  const stream = terminal.createReadStream({ autoClose: false });
+  let said = '';
+  stream.on('data', (part) => {
+    said += part.toString('latin1');
+  });
+  stream.on('error', (error) => console.error(`console: ${error.message}`));
+  try {
+    for (const end = Date.now() + 180_000; Date.now() < end; await sleep(200)) {
+      const report = readReport(said);
+      if (report !== null) return report;
+      // Asked again and again: the guest may still be booting, and hears nothing then.
+      if ((Date.now() >> 10) % 4 === 0) await terminal.write('report\n');
+    }
+  } finally {
+    stream.destroy();
+    await Promise.race([once(stream, 'close'), sleep(500)]);
+    await terminal.close();
+  }
+  throw new Error(`the guest did not report at the destination: ...${said.slice(-800)}`);
+}
