@@ -14,6 +14,7 @@ import { describeProvider } from './provider-description.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
 import { diagnosticsRoutes } from './routes/diagnostics.ts';
 import { endpointContentRoutes } from './routes/endpoint-contents.ts';
+import { endpointLimitRoutes } from './routes/endpoint-limits.ts';
 import { endpointRoutes } from './routes/endpoints.ts';
 import { eventRoutes } from './routes/events.ts';
 import { executionRoutes } from './routes/executions.ts';
@@ -101,6 +102,7 @@ const PROJECT_ROUTES = [
   serviceRoutes,
   endpointRoutes,
   endpointContentRoutes,
+  endpointLimitRoutes,
   transferRoutes,
   replicaDiskRoutes,
   executionRoutes,

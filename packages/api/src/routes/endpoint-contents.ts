@@ -218,7 +218,7 @@ export function endpointContentRoutes(app: App, api: ApiContext): void {
       const csv = inventoryCsv(await describeAll(api, endpoint.id, env));
       const accept = request.headers.accept ?? '';
       if (accept.includes('application/json') && !accept.includes('text/csv')) {
-        return reply.type('application/json').send(csv);
+        return reply.type('application/json').serializer(String).send(JSON.stringify(csv));
       }
       return reply.type('text/csv').serializer(String).send(csv);
     },

@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
+import { receiptKeySetting } from '@godwit/engine';
 import * as store from '@godwit/store';
 import { Type } from 'typebox';
 import type { App } from '../app.ts';
-import { type ApiContext, scopeOf } from '../context.ts';
+import { type ApiContext, callerOf, scopeOf } from '../context.ts';
 import { ListQuery, pageOf, single } from '../list-query.ts';
-import { found, invalidInput } from '../request-error.ts';
-import { ReceiptDocument, ReceiptsAnswer } from '../schemas/godwit.ts';
+import { found, invalidInput, notFound } from '../request-error.ts';
+import { ReceiptDocument, ReceiptKeyAnswer, ReceiptsAnswer } from '../schemas/godwit.ts';
 import { Params } from '../schemas/params.ts';
 import { receiptToWire } from '../wire/godwit.ts';
 
@@ -40,6 +41,27 @@ export function receiptRoutes(app: App, { db }: ApiContext): void {
         ...resultOf(single(query, 'result')),
       });
       return { receipts: rows.map(receiptToWire) };
+    },
+  );
+
+  app.get(
+    '/receipts/keys/:key_id',
+    {
+      schema: {
+        operationId: 'getReceiptKey',
+        summary: 'The public key that checks receipts of a key id',
+        description: 'Ed25519, SPKI PEM. A careful reader gets it once, from a source he trusts, and keeps it.',
+        tags,
+        params: Params('key_id'),
+        response: { 200: ReceiptKeyAnswer },
+      },
+    },
+    async (request) => {
+      callerOf(request);
+      const id = request.params.key_id;
+      const pem = await store.getSetting(db, receiptKeySetting(id));
+      if (typeof pem !== 'string') throw notFound('Receipt key', id);
+      return { key: { key_id: id, public_key: pem } };
     },
   );
 

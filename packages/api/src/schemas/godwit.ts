@@ -39,6 +39,10 @@ export const ReceiptDocument = Type.Unsafe<object>({
   description: 'The signed document, as docs/receipt.md describes it',
 });
 
+export const ReceiptKeyAnswer = Exact('ReceiptKeyAnswer', {
+  key: Exact('ReceiptKey', { key_id: Type.String(), public_key: Type.String({ description: 'SPKI PEM' }) }),
+});
+
 export const LedgerEntry = Exact('LedgerEntry', {
   ...common,
   id: Id,

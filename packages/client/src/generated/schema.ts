@@ -251,6 +251,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/endpoints/{endpoint_id}/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Limits of an endpoint */
+        get: operations["getEndpointLimits"];
+        /**
+         * Set the limits of an endpoint
+         * @description Counts for copies under way within seconds.
+         */
+        put: operations["updateEndpointLimits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/endpoints/{endpoint_id}/networks": {
         parameters: {
             query?: never;
@@ -575,6 +596,26 @@ export interface paths {
          * @description 32 bytes per 64 KiB of the disk, in order. 410 when a later execution has changed the disk.
          */
         get: operations["getReceiptLeaves"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/receipts/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The public key that checks receipts of a key id
+         * @description Ed25519, SPKI PEM. A careful reader gets it once, from a source he trusts, and keeps it.
+         */
+        get: operations["getReceiptKey"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1099,6 +1140,13 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        EndpointLimits: {
+            /** @description Bytes per second and direction, over all transfers that use the endpoint; null: none */
+            rate_limit: number | null;
+        };
+        EndpointLimitsAnswer: {
+            limits: components["schemas"]["EndpointLimits"];
+        };
         EndpointsAnswer: {
             endpoints: components["schemas"]["Endpoint"][];
         };
@@ -1337,6 +1385,11 @@ export interface components {
              */
             updated_at: string | null;
         };
+        LimitsUpdate: {
+            limits: components["schemas"]["EndpointLimits"];
+        } & {
+            [key: string]: unknown;
+        };
         Network: {
             id: string;
             name: string;
@@ -1418,6 +1471,14 @@ export interface components {
         /** @description The signed document, as docs/receipt.md describes it */
         Receipt: {
             [key: string]: unknown;
+        };
+        ReceiptKey: {
+            key_id: string;
+            /** @description SPKI PEM */
+            public_key: string;
+        };
+        ReceiptKeyAnswer: {
+            key: components["schemas"]["ReceiptKey"];
         };
         ReceiptsAnswer: {
             receipts: components["schemas"]["ReceiptSummary"][];
@@ -2636,6 +2697,72 @@ export interface operations {
             };
         };
     };
+    getEndpointLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointLimitsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateEndpointLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LimitsUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointLimitsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     listEndpointNetworks: {
         parameters: {
             query?: {
@@ -3315,6 +3442,37 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getReceiptKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiptKeyAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
         };
