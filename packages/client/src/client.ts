@@ -42,17 +42,22 @@ export async function connectGodwit(options: ClientOptions): Promise<GodwitClien
   const session = new Session(options.credentials, fetcher);
   const endpoint = (options.endpoint ?? (await session.endpoint())).replace(/\/+$/, '');
 
-  async function send(request: Request): Promise<Response> {
+  // The signal goes beside the request, not in it: a request that was collected forgets its signal, and its answer runs on.
+  async function send(request: Request, signal?: AbortSignal): Promise<Response> {
     const again = request.clone();
     const token = await session.token();
-    const response = await attempt(fetcher, request, token);
+    const response = await attempt(fetcher, request, token, signal);
     if (response.status !== 401) return response;
     await response.body?.cancel();
     session.renew(token);
-    return attempt(fetcher, again, await session.token());
+    return attempt(fetcher, again, await session.token(), signal);
   }
 
-  const api = createClient<ApiPaths>({ baseUrl: endpoint, fetch: send, headers: { accept: 'application/json' } });
+  const api = createClient<ApiPaths>({
+    baseUrl: endpoint,
+    fetch: (request) => send(request),
+    headers: { accept: 'application/json' },
+  });
   api.use({
     onResponse: async ({ response }) => {
       if (!response.ok) throw await ApiError.of(response);
@@ -66,19 +71,24 @@ export async function connectGodwit(options: ClientOptions): Promise<GodwitClien
     followEvents: (follow) =>
       followStream(async (query, headers, signal) => {
         const url = `${endpoint}/events?${query}`;
-        const response = await send(new Request(url, { headers, ...(signal && { signal }) }));
+        const response = await send(new Request(url, { headers }), signal);
         if (!response.ok) throw await ApiError.of(response);
         return response;
       }, follow),
   };
 }
 
-async function attempt(fetcher: typeof fetch, request: Request, token: string): Promise<Response> {
+async function attempt(
+  fetcher: typeof fetch,
+  request: Request,
+  token: string,
+  signal: AbortSignal | undefined,
+): Promise<Response> {
   request.headers.set('x-auth-token', token);
   try {
-    return await fetcher(request);
+    return await fetcher(request, signal && { signal });
   } catch (cause) {
-    if (request.signal.aborted) throw cause;
+    if (signal?.aborted || request.signal.aborted) throw cause;
     throw new ApiError(
       `${new URL(request.url).origin} does not answer.`,
       { status: 0, remedy: 'Check that the server runs and that the address is right.' },
