@@ -185,6 +185,7 @@ class FollowView {
 
   private lines(): string[] {
     const { stderr } = this.context.process;
-    return progressLines(this.state.progress, stderr.columns ?? 80, Math.max(1, (stderr.rows ?? 24) - 2));
+    // A terminal that does not know its size says 0.
+    return progressLines(this.state.progress, stderr.columns || 80, Math.max(1, (stderr.rows || 24) - 2));
   }
 }

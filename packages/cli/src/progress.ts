@@ -175,6 +175,6 @@ function restLine(tracks: readonly Track[]): string {
 function cut(line: string, width: number): string {
   if (stringWidth(line) <= width) return line;
   let text = line;
-  while (stringWidth(text) > width - 1) text = text.slice(0, -1);
-  return `${text}…`;
+  while (text !== '' && stringWidth(text) > width - 1) text = text.slice(0, -1);
+  return width > 0 ? `${text}…` : '';
 }

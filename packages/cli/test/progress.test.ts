@@ -97,7 +97,7 @@ describe('lines for a terminal', () => {
   });
 
   test('never wrap', () => {
-    for (const width of [20, 40, 79, 80, 200]) {
+    for (const width of [0, 1, 2, 20, 40, 79, 80, 200]) {
       for (const line of progressLines(steady(100, 5), width, 10)) expect(stringWidth(line)).toBeLessThanOrEqual(width);
     }
   });
