@@ -32,13 +32,18 @@ export function fileOf(disk: ReplicaDisk | undefined): string {
 const sum = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 /** Every replica disk of the transfer equals its source file, by a digest that is not the engine's. */
-export async function expectEqualDisks(installation: TestInstallation, transferId: string, instances: string[]) {
+export async function expectEqualDisks(
+  installation: TestInstallation,
+  transferId: string,
+  instances: string[],
+  endpoint = 'src',
+) {
   const rows = await listReplicaDisks(installation.db, transferId);
   for (const instance of instances) {
     const mine = rows.filter((row) => row.instance === instance);
     expect(mine.length).toBeGreaterThan(0);
     for (const row of mine) {
-      const source = path.join(installation.folder(`src/${instance}`), `${row.disk_id}.raw`);
+      const source = path.join(installation.folder(`${endpoint}/${instance}`), `${row.disk_id}.raw`);
       expect(sum(fileOf(row)), `${instance} ${row.disk_id}`).toBe(sum(source));
     }
   }

@@ -1,5 +1,7 @@
-import { copyFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { GodwitError, type InstanceInfo, type JsonObject } from '@godwit/domain';
 import type { Provider, ProviderContext, TargetDisk } from '@godwit/provider';
 import { Type } from 'typebox';
@@ -10,6 +12,10 @@ const exists = (file: string): Promise<boolean> =>
     () => true,
     () => false,
   );
+/** With holes where there are zeroes. */
+const copyFile = async (from: string, to: string): Promise<void> => {
+  await promisify(execFile)('cp', ['--sparse=always', from, to]);
+};
 const pathOf = (handle: JsonObject): string => String(handle.path);
 
 async function diskFiles(folder: string): Promise<string[]> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -56,6 +56,18 @@ export class TestWorker {
     this.process.kill('SIGKILL');
     await this.exited;
   }
+}
+
+/** Writes a file with holes where the bytes are zero, as disks have them. */
+function writeSparse(file: string, bytes: Buffer): void {
+  const piece = 65_536;
+  const handle = openSync(file, 'w');
+  for (let at = 0; at < bytes.length; at += piece) {
+    const part = bytes.subarray(at, at + piece);
+    if (part.some((byte) => byte !== 0)) writeSync(handle, part, 0, part.length, at);
+  }
+  ftruncateSync(handle, bytes.length);
+  closeSync(handle);
 }
 
 /** A database, an engine client and workers, all real, all gone at the end. */
@@ -143,7 +155,7 @@ export class TestInstallation implements AsyncDisposable {
   /** Writes the disks of an instance: name -> bytes. */
   instance(endpoint: string, name: string, disks: Record<string, Buffer>): void {
     const folder = this.folder(`${endpoint}/${name}`);
-    for (const [disk, bytes] of Object.entries(disks)) writeFileSync(path.join(folder, `${disk}.raw`), bytes);
+    for (const [disk, bytes] of Object.entries(disks)) writeSparse(path.join(folder, `${disk}.raw`), bytes);
   }
 
   async endpoint(name: string, regions: string[] = []): Promise<string> {
