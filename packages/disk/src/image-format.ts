@@ -1,12 +1,11 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, relative, resolve } from 'node:path';
 import { GodwitError } from '@godwit/domain';
-import { type ImageSlice, imageArguments } from './image-source.ts';
+import { type ImageFormat, type ImageSlice, imageArguments } from './image-source.ts';
 import { qemuError } from './qemu-error.ts';
 import { findTool, runTool } from './tool.ts';
 
-/** Disk formats read and written through qemu; `vpc` is VHD. */
-export type ImageFormat = 'raw' | 'qcow2' | 'vmdk' | 'vhdx' | 'vpc' | 'vdi';
+export type { ImageFormat } from './image-source.ts';
 
 /** A persistent dirty bitmap of a qcow2 image. */
 export interface ImageBitmap {

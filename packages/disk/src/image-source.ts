@@ -1,4 +1,5 @@
-import type { ImageFormat } from './image-format.ts';
+/** Disk formats read and written through qemu; `vpc` is VHD. */
+export type ImageFormat = 'raw' | 'qcow2' | 'vmdk' | 'vhdx' | 'vpc' | 'vdi';
 
 /** A part of a file that is an image by itself: a member of an OVA archive. Bytes. */
 export interface ImageSlice {

@@ -11,7 +11,6 @@ export const HANDSHAKE_FIXED_NEWSTYLE = 1;
 export const HANDSHAKE_NO_ZEROES = 2;
 
 export const OPT_EXPORT_NAME = 1;
-export const OPT_ABORT = 2;
 export const OPT_STARTTLS = 5;
 export const OPT_GO = 7;
 export const OPT_STRUCTURED_REPLY = 8;
