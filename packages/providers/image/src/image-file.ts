@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, relative } from 'node:path';
 import { formatByName, type ImageFormat, type ImageSlice, imageArguments, inspectImage, runTool } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
@@ -96,19 +96,33 @@ export async function lookAtImage(
  * @throws GodwitError DISK_CORRUPT, CONFLICT (in use)
  */
 export async function checkImage(image: ImageFile, object: string, signal: AbortSignal): Promise<void> {
-  const checkable = ['qcow2', 'vmdk', 'vhdx', 'vdi'].includes(image.format);
-  const source = imageArguments(image.path, image.format, { slice: image.slice });
-  const args = checkable ? ['check', '--output=json', ...source] : ['info', '--output=json', ...source];
+  const inUse = { reason: 'a running VM or another program has it open for writing' };
+  for (const file of image.files) if (await isWrittenByQemu(file)) throw new GodwitError('CONFLICT', object, inUse);
+  if (!['qcow2', 'vmdk', 'vhdx', 'vdi'].includes(image.format)) return;
+  const args = ['check', '--output=json', ...imageArguments(image.path, image.format, { slice: image.slice })];
   const result = await runTool('qemu-img', args, object, { timeoutMs: 3_600_000, signal });
   const message = result.stderr.trim().split('\n').at(-1) ?? '';
-  if (/Failed to get .*lock/i.test(result.stderr)) {
-    throw new GodwitError('CONFLICT', object, { reason: 'a running VM or another program has it open for writing' });
-  }
+  if (/Failed to get .*lock/i.test(result.stderr)) throw new GodwitError('CONFLICT', object, inUse);
   // 3: clusters leaked, nothing is wrong with the data. 63: this kind of the format has no check.
   if (result.code === 0 || result.code === 3 || result.code === 63) return;
   const counts = /"corruptions":\s*(\d+)/.exec(result.stdout)?.[1];
   const reason = counts !== undefined && counts !== '0' ? `${counts} corrupt place(s) in its tables` : message;
   throw new GodwitError('DISK_CORRUPT', object, { format: image.format, reason: reason || 'qemu-img check failed' });
+}
+
+/** qemu locks one byte per permission that it holds: 100 and on; writing is the second. */
+const WRITE_LOCK = 101;
+
+/** True when a qemu on this machine may write the file. Its raw format shares that with readers, so opening tells nothing. */
+async function isWrittenByQemu(path: string): Promise<boolean> {
+  const { ino } = await stat(path, { bigint: true });
+  const locks = await readFile('/proc/locks', 'utf8').catch(() => '');
+  return locks.split('\n').some((line) => {
+    const match = /OFDLCK\s+ADVISORY\s+\w+\s+-?\d+\s+\w+:\w+:(\d+)\s+(\d+)\s+(\d+|EOF)/.exec(line);
+    if (match?.[1] !== String(ino)) return false;
+    const end = match[3] === 'EOF' ? Number.POSITIVE_INFINITY : Number(match[3]);
+    return Number(match[2]) <= WRITE_LOCK && WRITE_LOCK <= end;
+  });
 }
 
 /** Names of the files that an image's own header refers to, unchecked; what cannot be read refers to nothing. */

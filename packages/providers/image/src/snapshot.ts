@@ -1,4 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type DiskAddress, serveImage } from '@godwit/disk';
 import { GodwitError, type Json, type JsonObject } from '@godwit/domain';
@@ -174,6 +175,8 @@ async function prepare(
 ): Promise<Pick<Handle, 'place' | 'folder'>> {
   const parent = join(stateFolder, 'snapshots');
   try {
+    // First, since a recursive mkdir on a read-only file system says ENOENT.
+    await access(root, constants.W_OK);
     await mkdir(join(root, parent), { recursive: true });
     return { place: 'endpoint', folder: join(parent, name) };
   } catch (error) {
