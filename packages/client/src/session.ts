@@ -60,14 +60,11 @@ export class Session {
     return (await this.#current()).token;
   }
 
-  /** Throws the token away, because the server no longer takes it; the next call signs in anew. */
-  renew(refused: string): void {
-    void this.#held?.then(
-      (held) => {
-        if (held.token === refused) this.#held = undefined;
-      },
-      () => undefined,
-    );
+  /** A token in place of one that the server no longer takes. */
+  async renewed(refused: string): Promise<string> {
+    const held = this.#held;
+    if (held !== undefined && (await held).token === refused && this.#held === held) this.#held = undefined;
+    return this.token();
   }
 
   /** Id of the project that the token speaks for; undefined for an unscoped one. */
