@@ -26,9 +26,10 @@ export function createLog(options: LogOptions): Logger {
   const human = options.human ?? process.stderr.isTTY === true;
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   const destination: DestinationStream = {
+    // The finished line is what counts: whatever way a field came into it, it is seen here.
     write: (line) => {
-      const clean = line.replace(URL_PASSWORD, '$1:***@');
-      write(human ? humanLine(clean) : clean);
+      const record = scrub(JSON.parse(line.replace(URL_PASSWORD, '$1:***@')), 0) as Record<string, unknown>;
+      write(human ? humanLine(record) : `${JSON.stringify(record)}\n`);
     },
   };
   return pino(
@@ -36,21 +37,18 @@ export function createLog(options: LogOptions): Logger {
       level: options.level,
       base: { name: options.name, pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: {
-        level: (label) => ({ level: label }),
-        log: (fields) => scrub(fields, 0) as Record<string, unknown>,
-      },
+      formatters: { level: (label) => ({ level: label }) },
       serializers: { err: errorFields, error: errorFields },
     },
     destination,
   );
 }
 
-/** A copy without secrets. Errors, dates and the like stay as they are; what lies deeper than 6 levels is cut off. */
+/** A copy without secrets; what lies deeper than 8 levels is cut off. */
 function scrub(value: unknown, depth: number): unknown {
-  if (Array.isArray(value)) return depth > 6 ? '[...]' : value.map((item) => scrub(item, depth + 1));
-  if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value;
-  if (depth > 6) return '{...}';
+  if (value === null || typeof value !== 'object') return value;
+  if (depth > 8) return '...';
+  if (Array.isArray(value)) return value.map((item) => scrub(item, depth + 1));
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [
       key,
@@ -84,8 +82,7 @@ const COLUMN: Readonly<Record<string, string>> = {
 };
 const OWN = new Set(['level', 'time', 'pid', 'name', 'msg', 'err', 'error']);
 
-function humanLine(json: string): string {
-  const record = JSON.parse(json) as Record<string, unknown>;
+function humanLine(record: Record<string, unknown>): string {
   const level = String(record.level);
   const head = `${String(record.time).slice(11, 23)} ${COLUMN[level] ?? level} ${String(record.name).padEnd(8)}`;
   const rest = Object.entries(record)

@@ -32,12 +32,14 @@ export async function supervise(config: Config, log: Logger, program: string): P
   const onSignal = () => (supervisor.ending ? process.exit(1) : supervisor.end(0));
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', onSignal);
   try {
     return await supervisor.run();
   } finally {
     lock.release();
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
+    process.off('SIGHUP', onSignal);
   }
 }
 
