@@ -99,6 +99,15 @@ export const destinationEnvironmentSchema = Type.Object(
         description: 'auto: KVM where the host offers it, else emulation, which is slow',
       }),
     ),
+    console_folder: Type.Optional(
+      Type.String({
+        title: 'Console folder',
+        minLength: 1,
+        pattern: '^/',
+        description:
+          'Folder on the host; the serial console of the instance is written to NAME.log in it. Absent: nowhere',
+      }),
+    ),
     name_suffix: Type.Optional(
       Type.String({
         title: 'Name suffix',

@@ -22,8 +22,8 @@ const MIB = 1_048_576;
 /** Media types of the artefacts. */
 export const DOMAIN_XML = 'application/x-libvirt-domain+xml';
 export const NVRAM = 'application/x-nvram+gzip;base64';
-/** Larger variable stores than that are not carried along. */
-const MAX_NVRAM = 8 * MIB;
+/** Bytes; larger variable stores are not carried along. */
+export const MAX_NVRAM = 8 * MIB;
 
 /** A domain and whether it runs. */
 export interface FoundDomain extends Domain {
@@ -200,7 +200,7 @@ export async function listStorage(ctx: ProviderContext): Promise<StorageBackend[
   return found;
 }
 
-const folderPools = new Set(['dir', 'fs', 'netfs']);
+export const folderPools = new Set(['dir', 'fs', 'netfs']);
 
 /** Values on offer for `storage` and `network` of the destination; the source has none to ask the host for. */
 export async function listOptions(
@@ -222,4 +222,23 @@ export async function listOptions(
   }
   if (wanted('network')) options.push({ name: 'network', values: await listNetworks(ctx), config_default: null });
   return options;
+}
+
+/** UUIDs of the domains whose description names a file as a disk, running or not. */
+export async function domainsUsing(host: Host, path: string): Promise<string[]> {
+  const found: string[] = [];
+  const ids = words(await host.virsh.run(host.ctx.endpoint, 'list', '--all', '--uuid'));
+  for (let at = 0; at < ids.length; at += BATCH) {
+    const { stdout } = await host.virsh.batch(ids.slice(at, at + BATCH).map((id) => ['dumpxml', id]));
+    for (const text of stdout.split('</domain>').slice(0, -1)) {
+      const domain = parseDomain(`${text.trim()}</domain>`, host.ctx.endpoint);
+      if (domain.disks.some((disk) => disk.path === path)) found.push(domain.uuid);
+    }
+  }
+  return found;
+}
+
+/** True when an instance took the disk over. */
+export async function isUsedByInstance(host: Host, path: string): Promise<boolean> {
+  return (await domainsUsing(host, path)).length > 0;
 }

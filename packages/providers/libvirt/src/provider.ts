@@ -3,6 +3,7 @@ import { connectionSchema } from './connection.ts';
 import { getInstance, listInstances, listNetworks, listOptions, listStorage, validateConnection } from './inventory.ts';
 import { remove } from './remove.ts';
 import { source } from './source.ts';
+import { target } from './target.ts';
 
 /** KVM and QEMU hosts that libvirt manages, as source and as target. */
 export const libvirtProvider: Provider = {
@@ -16,4 +17,5 @@ export const libvirtProvider: Provider = {
   listOptions,
   remove,
   source,
+  target,
 };

@@ -1,9 +1,14 @@
-import type { JsonObject } from '@godwit/domain';
+import { GodwitError, type JsonObject } from '@godwit/domain';
 import type { LedgerEntry, ProviderContext } from '@godwit/provider';
 import { deleteCheckpoint } from './checkpoint.ts';
 import { openHost } from './connection.ts';
-import { checkKey, isOurs } from './mark.ts';
+import { removeDeployed } from './deploy.ts';
+import { deleteDiskSnapshot } from './disk-snapshot.ts';
+import { checkKey } from './mark.ts';
+import { replicaOf } from './replica.ts';
 import { endSnapshot } from './source.ts';
+import { deleteReplica } from './target.ts';
+import { removeTestNetwork } from './test-network.ts';
 
 /** Removes one thing of the ledger; whatever does not carry our mark is left alone. */
 export async function remove(ctx: ProviderContext, entry: LedgerEntry): Promise<void> {
@@ -15,10 +20,20 @@ export async function remove(ctx: ProviderContext, entry: LedgerEntry): Promise<
       const folders = Array.isArray(handle.folders) ? handle.folders.map(String) : [];
       return endSnapshot(host, instance, checkKey(text(handle, 'key')), folders);
     }
-    case 'token': {
-      const token = text(handle, 'token');
-      return isOurs(token) ? deleteCheckpoint(host, instance, token) : undefined;
-    }
+    case 'token':
+      return deleteCheckpoint(host, instance, text(handle, 'token'));
+    case 'disk':
+      return deleteReplica(host, replicaOf(entry.name, handle));
+    case 'disk_snapshot':
+      return deleteDiskSnapshot(host, replicaOf(entry.name, handle), checkKey(text(handle, 'snapshot')));
+    case 'instance':
+      return removeDeployed(host, handle);
+    case 'network':
+      return removeTestNetwork(host, text(handle, 'key'));
+    default:
+      throw new GodwitError('FORBIDDEN', `${entry.kind} ${entry.name}`, {
+        reason: 'this provider makes no such thing',
+      });
   }
 }
 

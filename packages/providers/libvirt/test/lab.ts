@@ -49,6 +49,8 @@ export interface LabDomain {
   files: Record<string, string>;
   /** Writes a byte over a range of a disk, through the running QEMU. */
   write(disk: string, byte: number, offset: number, length: number): Promise<void>;
+  /** Writes bytes into a disk, running or not. */
+  writeBytes(disk: string, offset: number, bytes: Uint8Array): Promise<void>;
   start(): Promise<void>;
   /** SIGTERM to QEMU: caches and bitmaps are stored. */
   powerOff(): Promise<void>;
@@ -76,6 +78,8 @@ export interface Lab {
 
 export async function openLab(options: { tcpPort?: number; ssh?: boolean } = {}): Promise<Lab> {
   const host = await startLibvirtHost(options);
+  await host.virsh('pool-create-as', 'default', 'dir', '--target', host.images);
+  if (host.networks) await makeNetwork(host, 'lan');
   const workDir = await mkdtemp(join(tmpdir(), 'gwlw-'));
   const ledger = new MemoryLedger();
   return {
@@ -95,6 +99,13 @@ export async function openLab(options: { tcpPort?: number; ssh?: boolean } = {})
       await rm(workDir, { recursive: true, force: true });
     },
   };
+}
+
+/** A network without addresses: tests look at descriptions, not at traffic. */
+export async function makeNetwork(host: LibvirtHost, name: string): Promise<void> {
+  const file = join(host.dir, `${name}.network.xml`);
+  await writeFile(file, `<network><name>${name}</name><bridge name='br-${name}'/></network>`);
+  await host.virsh('net-create', file);
 }
 
 async function makeDomain(
@@ -133,6 +144,17 @@ async function makeDomain(
       const command = `qemu-io -d ${device} "write -P ${byte} ${offset} ${length}"`;
       const said = await host.virsh('qemu-monitor-command', name, '--hmp', command);
       if (said.trim() !== '') throw new Error(`guest's write failed: ${said}`);
+    },
+    async writeBytes(disk, offset, bytes) {
+      const content = join(host.dir, 'bytes');
+      await writeFile(content, bytes);
+      const device = `/machine/peripheral/virtio-disk${disks.findIndex(({ id }) => id === disk)}/virtio-backend`;
+      const io = `write -s ${content} ${offset} ${bytes.length}`;
+      const running = (await host.virsh('domstate', name)).trim() === 'running';
+      const said = running
+        ? (await host.virsh('qemu-monitor-command', name, '--hmp', `qemu-io -d ${device} "${io}"`)).trim()
+        : await run('qemu-io', '-f', disks.find(({ id }) => id === disk)!.format, '-c', `${io}`, files[disk]!);
+      if (running && said !== '') throw new Error(`guest's write failed: ${said}`);
     },
     async start() {
       await host.virsh('start', name);
