@@ -49,8 +49,7 @@ export async function connectGodwit(options: ClientOptions): Promise<GodwitClien
     const response = await attempt(fetcher, request, token, signal);
     if (response.status !== 401) return response;
     await response.body?.cancel();
-    session.renew(token);
-    return attempt(fetcher, again, await session.token(), signal);
+    return attempt(fetcher, again, await session.renewed(token), signal);
   }
 
   const api = createClient<ApiPaths>({

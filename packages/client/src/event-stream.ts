@@ -58,8 +58,8 @@ export async function* followStream(open: OpenStream, options: FollowOptions = {
       }
     } catch (error) {
       if (signal?.aborted) return;
-      if (error instanceof ApiError && error.status >= 400 && error.status < 500) throw error;
-      if (!(error instanceof ApiError || error instanceof TypeError)) throw error;
+      const passes = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+      if (!passes) throw error;
     }
     await pause(wait, signal);
     wait = Math.min(wait * 2, RECONNECT.most);
@@ -71,14 +71,14 @@ interface Message {
   data: string;
 }
 
-/** The messages of a stream; comments are passed over. A broken stream rejects with TypeError, as fetch does. */
+/** The messages of a stream; comments are passed over. A broken stream rejects with ApiError of status 0. */
 async function* messages(response: Response): AsyncGenerator<Message> {
   const body = response.body;
   if (body === null) return;
   const decoder = new TextDecoder();
   let rest = '';
   let id = '';
-  for await (const chunk of body) {
+  for await (const chunk of chunksOf(body)) {
     const blocks = (rest + decoder.decode(chunk, { stream: true })).split('\n\n');
     rest = blocks.pop() ?? '';
     for (const block of blocks) {
@@ -89,6 +89,23 @@ async function* messages(response: Response): AsyncGenerator<Message> {
       }
       if (data.length > 0) yield { id, data: data.join('\n') };
     }
+  }
+}
+
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { value, done } = await reader.read().catch((cause: unknown) => {
+        throw new ApiError('The event stream broke.', { status: 0 }, { cause });
+      });
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    reader.releaseLock();
+    // Nobody reads on: let the connection go. One that broke is gone already.
+    await body.cancel().catch(() => undefined);
   }
 }
 
