@@ -18,8 +18,11 @@ const [major, minor] = process.versions.node.split('.').map(Number);
 if (major > NEEDED[0] || (major === NEEDED[0] && minor >= NEEDED[1])) runHere();
 else runWithNewerNode();
 
-/** Nouns that are programs of their own; the rest is the command line client. */
-function program(noun) {
+/** Commands that are programs of their own; the rest is the command line client. */
+function program([noun, verb]) {
+  if (noun === 'provider' && verb === 'validate') {
+    return { main: join(packages, 'server', 'src', 'provider-validate.ts'), skip: 2 };
+  }
   if (noun === 'server' || noun === 'db') return { main: join(packages, 'server', 'src', 'main.ts'), skip: 0 };
   if (noun === 'verify') return { main: join(packages, 'verify', 'src', 'main.ts'), skip: 1 };
   return { main: join(packages, 'cli', 'src', 'main.ts'), skip: 0 };
@@ -27,7 +30,7 @@ function program(noun) {
 
 function runHere() {
   const args = process.argv.slice(2);
-  const { main, skip } = program(args[0]);
+  const { main, skip } = program(args);
   // Compiled code of the client is kept: it halves the start. Not in the shared temporary folder, where others may write.
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   Module.enableCompileCache(join(cache, 'godwit'));

@@ -142,6 +142,7 @@ function pause(milliseconds: number): Promise<void> {
 /** Shows what is followed: rewritten lines on a terminal, plain lines in a log. */
 class FollowView {
   private state: FollowState = followBegin;
+  private ended = false;
   private lastPlain = 0;
   private lastSaid = '';
   private readonly context: CliContext;
@@ -157,10 +158,11 @@ class FollowView {
   take(status: string, tasks: readonly ApiObject[]): void {
     const step = takeIn(this.state, status, tasks, this.context.now());
     this.state = step.state;
+    this.ended = isFinal(status);
     this.lastSaid = '';
     for (const line of step.lines) this.print(line);
     if (this.block !== undefined) this.block.show(this.lines());
-    else if (this.context.now() - this.lastPlain >= PLAIN_EVERY_MS || isFinal(status)) this.printPlain();
+    else if (this.ended || this.context.now() - this.lastPlain >= PLAIN_EVERY_MS) this.printPlain();
   }
 
   /** A remark of our own, once while nothing else is said. */
@@ -180,12 +182,12 @@ class FollowView {
 
   private printPlain(): void {
     this.lastPlain = this.context.now();
-    for (const line of plainProgress(this.state.progress)) this.context.warn(line);
+    for (const line of plainProgress(this.state.progress, this.ended)) this.context.warn(line);
   }
 
   private lines(): string[] {
     const { stderr } = this.context.process;
     // A terminal that does not know its size says 0.
-    return progressLines(this.state.progress, stderr.columns || 80, Math.max(1, (stderr.rows || 24) - 2));
+    return progressLines(this.state.progress, stderr.columns || 80, Math.max(1, (stderr.rows || 24) - 2), this.ended);
   }
 }

@@ -109,19 +109,24 @@ function between(a: Sample, b: Sample): number {
  *
  * @param width columns of the terminal; lines are cut to fit
  * @param height lines to spend at most; what does not fit is summed up in the last one
+ * @param ended nothing moves any more
  */
-export function progressLines(state: ProgressState, width: number, height: number): string[] {
+export function progressLines(state: ProgressState, width: number, height: number, ended = false): string[] {
   const tracks = [...state.tracks.values()];
   const shown = tracks.length <= height ? tracks : tracks.slice(0, Math.max(0, height - 1));
   const names = Math.max(0, ...shown.map((track) => stringWidth(nameOf(track))));
-  const lines = shown.map((track) => cut(terminalLine(track, names, width), width));
+  const lines = shown.map((track) => cut(terminalLine(track, names, width, ended), width));
   if (shown.length < tracks.length) lines.push(cut(restLine(tracks.slice(shown.length)), width));
   return lines;
 }
 
-/** One line per disk, for a log: no padding, nothing rewritten. */
-export function plainProgress(state: ProgressState): string[] {
-  return [...state.tracks.values()].map((track) => `${nameOf(track)}: ${figures(track)}`);
+/**
+ * One line per disk, for a log: no padding, nothing rewritten.
+ *
+ * @param ended nothing moves any more: no rate, no time left
+ */
+export function plainProgress(state: ProgressState, ended = false): string[] {
+  return [...state.tracks.values()].map((track) => `${nameOf(track)}: ${figures(track, ended)}`);
 }
 
 /** Percent of finished bytes, rounded down: 100 means all of them. */
@@ -134,11 +139,11 @@ function nameOf(track: Track): string {
   return `${track.reading.instance} ${track.reading.disk}`;
 }
 
-function terminalLine(track: Track, names: number, width: number): string {
+function terminalLine(track: Track, names: number, width: number, ended: boolean): string {
   const name = nameOf(track);
   const padded = name + ' '.repeat(names - stringWidth(name));
   const bar = width >= names + 75 ? ` [${barOf(percentOf(track.reading), 20)}]` : '';
-  return `${padded}${bar} ${figures(track)}`;
+  return `${padded}${bar} ${figures(track, ended)}`;
 }
 
 function barOf(percent: number, cells: number): string {
@@ -146,11 +151,12 @@ function barOf(percent: number, cells: number): string {
   return '#'.repeat(full) + '-'.repeat(cells - full);
 }
 
-function figures({ reading, samples }: Track): string {
+function figures({ reading, samples }: Track, ended: boolean): string {
   const percent = `${String(percentOf(reading)).padStart(3)}%`;
   const of = `${formatBytes(reading.finishedBytes)} of ${formatBytes(reading.totalBytes)}`;
   const sent = `${formatBytes(reading.sentBytes)} sent`;
   const parts = [`${percent} ${of}`, sent];
+  if (ended) return parts.join(', ');
   const remaining = Math.max(0, reading.totalBytes - reading.finishedBytes);
   if (remaining === 0) return [...parts, reading.phase].join(', ');
   const ahead = forecast(samples, remaining);

@@ -71,6 +71,10 @@ describe('progress of a disk', () => {
     expect(plainProgress(state)[0]).not.toContain('MiB/s');
   });
 
+  test('has no rate and no time left once it has ended', () => {
+    expect(plainProgress(steady(100, 5), true)).toEqual(['web01 vda:  48% 500 MiB of 1.00 GiB, 500 MiB sent']);
+  });
+
   test('follows the link: only the last twenty seconds count', () => {
     let state = noProgress;
     for (let second = 0; second <= 60; second += 1) {

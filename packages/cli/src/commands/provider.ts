@@ -74,10 +74,29 @@ const listSchemas = buildCommand<ListFlags, [string, string], CliContext>({
   },
 });
 
+/** Stands here for help and completion: bin/godwit.js starts the program that does it, on the worker's machine. */
+const validate = buildCommand<Record<never, never>, readonly string[], CliContext>({
+  docs: docs(
+    'Prove that a platform keeps the promises that Godwit builds on',
+    ['godwit provider validate lab', 'godwit provider validate lab --instance web01 --scratch'],
+    'Run it on a worker\'s machine. "godwit provider validate --help" tells its options.',
+  ),
+  parameters: {
+    positional: {
+      kind: 'array',
+      parameter: { parse: String, placeholder: 'ENDPOINT', brief: 'Endpoint (id or name)' },
+    },
+  },
+  func() {
+    throw new UsageError('Options of all commands go behind: godwit provider validate ENDPOINT.');
+  },
+});
+
 export const routes = buildRouteMap<string, CliContext>({
   docs: { brief: 'Kinds of platform that Godwit speaks to' },
   routes: {
     list,
+    validate,
     schema: buildRouteMap({ docs: { brief: 'Options of a provider' }, routes: { list: listSchemas } }),
   },
 });
