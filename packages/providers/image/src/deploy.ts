@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { GodwitError, type InstanceInfo, type JsonObject } from '@godwit/domain';
 import { checkInput, type DeployedInstance, type DeployRequest, type ProviderContext } from '@godwit/provider';
@@ -10,7 +10,16 @@ import type { DiskFormat } from './environment.ts';
 import { loadInstance } from './inventory.ts';
 import { takeLease } from './lease.ts';
 import { machineOf } from './machine.ts';
-import { makeMarked, readJson, readMark, removeMarked, stateFolder, writeJson, writeText } from './mark.ts';
+import {
+  makeMarked,
+  readJson,
+  readMark,
+  removeEmptyParents,
+  removeMarked,
+  stateFolder,
+  writeJson,
+  writeText,
+} from './mark.ts';
 import { writeOvf } from './ovf-write.ts';
 import { checkedKey, diskFileName, movedPath, type Replica, replicaOf, requireReplica } from './replica.ts';
 
@@ -34,10 +43,10 @@ export async function deployInstance(ctx: ProviderContext, request: DeployReques
   const entry = await ctx.ledger.intend('instance', folder, handle, 'deployment');
   if (!finished) {
     const building = buildingFolder(key);
-    await mkdir(join(root, stateFolder, 'building'), { recursive: true });
     await makeMarked(join(root, building), { kind: 'instance', key, transfer: request.transfer });
     await fill(ctx, root, building, folder, request);
     await rename(join(root, building), join(root, folder));
+    await removeEmptyParents(root, join(root, building));
   }
   await ctx.ledger.made(entry);
   return { id: folder, name: instanceName(request, folder), handle };

@@ -1,5 +1,5 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { GodwitError } from '@godwit/domain';
 import { errorCode, pathWithin, statOrNull } from './connection.ts';
 
@@ -43,6 +43,20 @@ export async function removeMarked(root: string, name: string, key: string): Pro
   if ((await statOrNull(folder)) === null) return;
   await requireMark(folder, key, name);
   await rm(folder, { recursive: true, force: true });
+  await removeEmptyParents(root, folder);
+}
+
+/** Takes the empty folders of Godwit's own away, so that a source folder looks as it did. */
+export async function removeEmptyParents(root: string, path: string): Promise<void> {
+  const state = join(root, stateFolder);
+  for (let at = dirname(path); at === state || at.startsWith(`${state}/`); at = dirname(at)) {
+    try {
+      await rmdir(at);
+    } catch (error) {
+      if (['ENOTEMPTY', 'ENOENT', 'EEXIST'].includes(errorCode(error) ?? '')) return;
+      throw error;
+    }
+  }
 }
 
 /** @throws GodwitError FORBIDDEN when the folder does not carry the mark of that key */

@@ -6,7 +6,7 @@ import { checkInput, type TargetDisk } from '@godwit/provider';
 import { type Static, Type } from 'typebox';
 import { fileName, pathWithin, statOrNull } from './connection.ts';
 import { type DiskFormat, diskFormats } from './environment.ts';
-import { readJson, readMark, requireMark, stateFolder } from './mark.ts';
+import { readJson, readMark, removeEmptyParents, requireMark, stateFolder } from './mark.ts';
 
 const handleSchema = Type.Object({
   /** File of the disk, below the endpoint's folder. */
@@ -126,5 +126,6 @@ async function removeWhenEmpty(root: string, folder: string): Promise<void> {
   const left = (await readdir(folder)).filter((other) => !other.startsWith('.godwit'));
   if (left.length === 0 && (await readMark(folder))?.kind === 'replica' && folder !== root) {
     await rm(folder, { recursive: true, force: true });
+    await removeEmptyParents(root, folder);
   }
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDisk } from '@godwit/disk';
 import type { InstanceInfo } from '@godwit/domain';
@@ -136,7 +136,7 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
     await opened.close();
     expect(bytes.every((byte) => byte === 0x62)).toBe(true);
     await target.deleteDisks(ctx, disks);
-    expect(await readdir(folder.at('.godwit', 'replicas'))).toEqual([]);
+    expect(await readdir(folder.path)).toEqual([]);
   });
 
   test('whose deployment was cut off half-way are deployed by the second call', async () => {
@@ -145,6 +145,7 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
     await fill(disks, 0x63);
     const deployed = await target.deployInstance(ctx, deployment(disks));
     // As it was before the last rename, and one disk not yet moved.
+    await mkdir(folder.at('.godwit', 'building'));
     await rename(folder.at('web_01_'), folder.at('.godwit', 'building', 'deploy-1'));
     const replica = String(disks[0]!.handle.path);
     await rename(folder.at('.godwit', 'building', 'deploy-1', `sda.${format}`), folder.at(replica));
@@ -159,6 +160,7 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
     await fill(disks, 0x65);
     await target.snapshotDisks(ctx, 'deploy-1', disks);
     await target.deployInstance(ctx, deployment(disks));
+    await mkdir(folder.at('.godwit', 'building'));
     await rename(folder.at('web_01_'), folder.at('.godwit', 'building', 'deploy-1'));
     await rename(
       folder.at('.godwit', 'building', 'deploy-1', `sda.${format}`),
@@ -173,7 +175,7 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
       handle: { folder: 'web_01_', key: 'deploy-1' },
     };
     await imageProvider.remove(ctx, entry);
-    expect(await readdir(folder.at('.godwit', 'building'))).toEqual([]);
+    expect(await readdir(folder.at('.godwit'))).toEqual(['replicas']);
     const again = await target.deployInstance(ctx, deployment(disks, { key: 'deploy-2' }));
     const read = await readAll(folder, again.id);
     for (const bytes of Object.values(read)) expect(bytes.every((byte) => byte === 0x65)).toBe(true);
@@ -187,7 +189,7 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
     const deployed = await target.deployInstance(ctx, deployment(disks));
     await target.finalizeInstance(ctx, deployment(disks), deployed);
     await target.deleteDiskSnapshots(ctx, 'deploy-1', disks);
-    expect(await readdir(folder.at('.godwit', 'replicas'))).toEqual([]);
+    expect(await readdir(folder.path)).toEqual(['web_01_']);
     const fresh = await target.createDisks(ctx, request(format), []);
     expect(fresh).toEqual(disks.map((disk) => ({ ...disk, zeroed: true })));
     await target.removeInstance(ctx, deployed);
