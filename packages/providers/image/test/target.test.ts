@@ -201,7 +201,7 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
     const ctx = folder.context();
     const disks = await target.createDisks(ctx, request(format), []);
     const job = JSON.stringify({ path: folder.path, workDir: folder.workDir, disk: disks[0] });
-    const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), job], {
+    const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, 'writer.fixture.ts'), job], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const ended = once(child, 'exit');
