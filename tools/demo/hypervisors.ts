@@ -17,6 +17,8 @@ import type { Godwit } from './godwit.ts';
 import { grid, summary } from './summary.ts';
 
 const NAME = 'web01';
+/** A network of this name on both hosts: a bridge that leads nowhere. */
+const NETWORK = 'lab';
 
 type Say = (line: string) => void;
 
@@ -38,10 +40,26 @@ export async function moveGuest(godwit: Godwit, folder: string, undo: Undo, say:
       return { ...disk, path: file };
     }),
   );
+  for (const host of [from, to]) {
+    if (!host.networks) continue;
+    const network = path.join(folder, 'network.xml');
+    await writeFile(network, `<network><name>${NETWORK}</name><bridge name='gwlab'/></network>`);
+    await host.virsh('net-define', network);
+    await host.virsh('net-start', NETWORK);
+  }
   const log = path.join(from.dir, 'web01.log');
   const type = (await usableKvm()) ? 'kvm' : 'qemu';
   const xml = path.join(folder, 'web01.xml');
-  await writeFile(xml, guestDomainXml({ name: NAME, guest: { disks }, console: log, type }));
+  await writeFile(
+    xml,
+    guestDomainXml({
+      name: NAME,
+      guest: { disks },
+      console: log,
+      type,
+      ...(from.networks ? { network: NETWORK } : {}),
+    }),
+  );
   await from.virsh('define', xml);
   await from.virsh('start', NAME);
   say(`Booting ${NAME} on the first host (${type === 'kvm' ? 'KVM' : 'software emulation'}), four disks`);
@@ -80,8 +98,8 @@ export async function moveGuest(godwit: Godwit, folder: string, undo: Undo, say:
   const transfer = await godwit.ask(
     ...['transfer', 'create', '--origin-endpoint', 'old', '--destination-endpoint', 'new', '--instance', NAME],
     ...['--source-environment', JSON.stringify({ quiesce: 'auto', socket_folder: from.dir })],
-    ...['--destination-environment', JSON.stringify({ storage: to.images, network: 'none' })],
-    ...['--network-map', JSON.stringify({ default: 'none' }), '-f', 'value', '-c', 'id'],
+    ...['--destination-environment', JSON.stringify({ storage: to.images })],
+    ...['--network-map', JSON.stringify({ [NETWORK]: to.networks ? NETWORK : 'none' }), '-f', 'value', '-c', 'id'],
   );
   const seconds: number[] = [];
   const execute = async (...more: string[]): Promise<void> => {
@@ -95,7 +113,7 @@ export async function moveGuest(godwit: Godwit, folder: string, undo: Undo, say:
   await execute();
   say('The guest writes: a 3 MiB file, a word on its archive disk, and its write load goes on');
   await command(from, NAME, log, 'fill report.txt 3072 7');
-  await command(from, NAME, log, 'stamp 40000000 arrived');
+  await command(from, NAME, log, 'stamp 4000000 arrived');
   say('Second execution: only what changed');
   await execute();
 
