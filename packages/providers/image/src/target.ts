@@ -117,7 +117,7 @@ async function createDisk(
   for (const format of diskFormats) {
     const path = `${stem}.${format}`;
     if ((await statOrNull(join(root, path))) === null) continue;
-    const disk = { id, size, zeroed: false, handle: replicaHandle(path, format, request.key) };
+    const disk = { id, size: 0, zeroed: false, handle: replicaHandle(path, format, request.key) };
     const kept = await keepDisk(root, disk, size);
     await ctx.ledger.made(await ctx.ledger.intend('disk', path, disk.handle, 'transfer'));
     return { ...kept, zeroed: await isUntouched(join(root, path), format) };
@@ -162,6 +162,10 @@ async function keepDisk(root: string, disk: TargetDisk, size: number): Promise<T
       ? (await stat(replica.file)).size
       : (await inspectImage(replica.file, 'qcow2')).virtualSize;
   // Shorter than Godwit left it: what was cut off is lost, and growing it back would hide that behind zeroes.
+  if (present < disk.size) {
+    throw new GodwitError('TARGET_TOO_SMALL', replica.object, { needed: disk.size, available: present });
+  }
+  // Growing it back would put zeroes where the engine believes data is.
   if (present < disk.size) {
     throw new GodwitError('TARGET_TOO_SMALL', replica.object, { needed: disk.size, available: present });
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDisk } from '@godwit/disk';
 import type { InstanceInfo } from '@godwit/domain';
@@ -254,6 +254,17 @@ describe('a folder as a target', () => {
     await expect(target.createDisks(ctx, request(), disks)).rejects.toMatchObject({
       code: 'CONFLICT',
       message: expect.stringMatching(/gone/),
+    });
+  });
+
+  test('says that a replica disk was cut short, instead of growing it with zeroes', async () => {
+    const ctx = folder.context();
+    const disks = await target.createDisks(ctx, request(), []);
+    await fill(disks, 0x61);
+    await truncate(folder.at(String(disks[0]!.handle.path)), MIB);
+    await expect(target.createDisks(ctx, request(), disks)).rejects.toMatchObject({
+      code: 'TARGET_TOO_SMALL',
+      details: { needed: 2 * MIB, available: MIB },
     });
   });
 
