@@ -180,7 +180,9 @@ class Supervisor {
 
 /** The settings, without what only comes over the private channel; with the cache that spares children the compiler. */
 function childEnvironment(): NodeJS.ProcessEnv {
-  const { DATABASE_URL: _, ...rest } = process.env;
+  const { DATABASE_URL: _, ...settings } = process.env;
+  // The copy threads of a worker would each get a heap of the C library of their own: two for all save 30 to 50 MB.
+  const rest = { MALLOC_ARENA_MAX: '2', ...settings };
   const cache = module.getCompileCacheDir();
   return cache === undefined ? rest : { ...rest, NODE_COMPILE_CACHE: path.dirname(cache) };
 }
