@@ -1,5 +1,5 @@
 import os from 'node:os';
-import type { JsonObject } from '@godwit/domain';
+import type { Json, JsonObject } from '@godwit/domain';
 import * as store from '@godwit/store';
 import type { App } from '../app.ts';
 import { type ApiContext, demandAdmin } from '../context.ts';
@@ -46,10 +46,15 @@ function diagnosticOf(binary: string, specs: JsonObject) {
     hostname: typeof hostname === 'string' ? hostname : '',
     ip_addresses: textsOf(ip_addresses),
     packages: textsOf(packages),
-    os_info: typeof os_info === 'object' && os_info !== null && !Array.isArray(os_info) ? os_info : {},
+    os_info: os_info ?? {},
   };
 }
 
-function textsOf(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
+/** Texts as they are; a `{name, version}` as `name==version`. */
+function textsOf(value: Json | undefined): string[] {
+  if (!Array.isArray(value)) return [];
+  return value.map((item) => {
+    if (typeof item !== 'object' || item === null || Array.isArray(item)) return String(item);
+    return `${String(item.name)}==${String(item.version)}`;
+  });
 }

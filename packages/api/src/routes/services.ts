@@ -8,17 +8,18 @@ import { ServiceAnswer, ServiceCreate, ServicesAnswer, ServiceUpdate } from '../
 import { serviceToWire } from '../wire/service.ts';
 
 /** Services are workers. They register themselves; entering one by hand only reserves its place. */
-export function serviceRoutes(app: App, { db }: ApiContext): void {
+export function serviceRoutes(app: App, { db, providers }: ApiContext): void {
   const tags = ['services'];
   const params = Params('service_id');
-  const read = async (id: string) => serviceToWire(found(await store.getService(db, id), 'Service', id));
+  const typesOf = (platform: string) => providers.get(platform)?.types ?? [];
+  const read = async (id: string) => serviceToWire(found(await store.getService(db, id), 'Service', id), typesOf);
 
   app.get(
     '/services',
     { schema: { operationId: 'listServices', summary: 'Workers', tags, response: { 200: ServicesAnswer } } },
     async (request) => {
       callerOf(request);
-      return { services: (await store.listServices(db)).map(serviceToWire) };
+      return { services: (await store.listServices(db)).map((row) => serviceToWire(row, typesOf)) };
     },
   );
 

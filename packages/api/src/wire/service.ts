@@ -2,7 +2,11 @@ import type * as store from '@godwit/store';
 import type { Service } from '../schemas/service.ts';
 import { commonKeys } from './timestamp.ts';
 
-export function serviceToWire(row: store.ServiceWithStatus): Service {
+/**
+ * @param typesOf ability numbers of a platform: a worker tells only which platforms it has
+ */
+export function serviceToWire(row: store.ServiceWithStatus, typesOf: (platform: string) => readonly number[]): Service {
+  const platforms = Object.keys(row.providers).map((name) => [name, { types: [...typesOf(name)] }] as const);
   return {
     ...commonKeys(row),
     id: row.id,
@@ -11,7 +15,7 @@ export function serviceToWire(row: store.ServiceWithStatus): Service {
     topic: row.topic,
     enabled: row.enabled,
     status: row.status,
-    providers: row.providers as Service['providers'],
+    providers: Object.fromEntries(platforms),
     specs: row.specs,
     mapped_regions: row.mapped_regions,
   };
