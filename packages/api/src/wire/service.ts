@@ -6,7 +6,7 @@ import { commonKeys } from './timestamp.ts';
  * @param typesOf ability numbers of a platform: a worker tells only which platforms it has
  */
 export function serviceToWire(row: store.ServiceWithStatus, typesOf: (platform: string) => readonly number[]): Service {
-  const platforms = Object.keys(row.providers).map((name) => [name, { types: [...typesOf(name)] }] as const);
+  const platforms = Object.keys(row.providers).map((name) => [name, { types: [...typesOf(name)] }]);
   return {
     ...commonKeys(row),
     id: row.id,
