@@ -169,6 +169,23 @@ export class Installation {
     throw new Error(`${route} did not end within 15 minutes`);
   }
 
+  /** Waits until a deployment is done; rejects when it failed. */
+  async deployed(id: string): Promise<void> {
+    let status = '';
+    await this.until(
+      'deployed',
+      async () => {
+        const route = `/deployments/${id}`;
+        status = (await this.get<{ last_execution_status: string }>('GET', route, 'deployment')).last_execution_status;
+        return ['COMPLETED', 'ERROR', 'CANCELED'].includes(status);
+      },
+      300_000,
+    );
+    if (status === 'COMPLETED') return;
+    const answer = await this.request('GET', `/deployments/${id}`);
+    throw new Error(`deployment ${id} ended ${status}: ${JSON.stringify(answer.body)}`);
+  }
+
   /** Polls until `ask` is true; errors count as not yet. */
   async until(what: string, ask: () => Promise<boolean>, timeoutMs: number): Promise<void> {
     let last: unknown;

@@ -101,19 +101,7 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
     const deployment = await godwit.get<{ id: string }>('POST', '/deployments', 'deployment', {
       deployment: { transfer_id: transfer, clone_disks: false, skip_os_morphing: true },
     });
-    await godwit.until(
-      'deployed',
-      async () => {
-        const now = await godwit.get<{ last_execution_status: string }>(
-          'GET',
-          `/deployments/${deployment.id}`,
-          'deployment',
-        );
-        if (now.last_execution_status === 'ERROR') throw new Error('deployment ended ERROR');
-        return now.last_execution_status === 'COMPLETED';
-      },
-      120_000,
-    );
+    await godwit.deployed(deployment.id);
 
     const receipts = await godwit.get<{ id: string }[]>('GET', `/receipts?transfer_id=${transfer}`, 'receipts');
     report.receipts = receipts.length;

@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { constants, createReadStream } from 'node:fs';
-import { copyFile, open, writeFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { askReport } from '../../testbed/guests/console.ts';
 import {
   command,
   type GuestReport,
@@ -125,7 +125,7 @@ export async function moveGuest(godwit: Godwit, folder: string, undo: Undo, say:
   const stopped = whenStopped(from);
   await execute('--shutdown-instances');
   await godwit.show('deployment', 'create', transfer, '--wait', '-c', 'id', '-c', 'status');
-  const after = await reportAt(to);
+  const after = await askReport(to, NAME);
   const downtime = (Date.now() - (await stopped)) / 1000;
 
   console.log(`\n${await summary(godwit, transfer, seconds)}`);
@@ -180,29 +180,4 @@ async function whenStopped(host: LibvirtHost): Promise<number> {
     if (state.includes('shut off')) return Date.now();
     await sleep(200);
   }
-}
-
-/** Asks the guest for a report over its serial console at the destination. */
-async function reportAt(host: LibvirtHost): Promise<GuestReport> {
-  const device = (await host.virsh('ttyconsole', NAME)).trim();
-  const terminal = await open(device, constants.O_RDWR | constants.O_NOCTTY);
-  const stream = terminal.createReadStream({ autoClose: false });
-  let said = '';
-  stream.on('data', (part) => {
-    said += part.toString('latin1');
-  });
-  stream.on('error', (error) => console.error(`console: ${error.message}`));
-  try {
-    for (const end = Date.now() + 180_000; Date.now() < end; await sleep(200)) {
-      const report = readReport(said);
-      if (report !== null) return report;
-      // Asked again and again: the guest may still be booting, and hears nothing then.
-      if ((Date.now() >> 10) % 4 === 0) await terminal.write('report\n');
-    }
-  } finally {
-    stream.destroy();
-    await Promise.race([once(stream, 'close'), sleep(500)]);
-    await terminal.close();
-  }
-  throw new Error(`the guest did not report at the destination: ...${said.slice(-800)}`);
 }
