@@ -29,7 +29,7 @@ export interface DescribedEntry extends Entry {
   members: TarMember[];
 }
 
-const MAX_DESCRIPTION = 8_388_608;
+const MAX_DESCRIPTION = 1_048_576;
 
 /** All VMs of the folder, by id. Unreadable descriptions are entries too: reading them tells what is wrong. */
 export async function findEntries(root: string): Promise<Entry[]> {

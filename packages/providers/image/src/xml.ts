@@ -10,8 +10,8 @@ export interface Element {
   text: string;
 }
 
-/** Descriptions are small; a larger one is an attack or a mistake. */
-const MAX_CHARACTERS = 8_388_608;
+/** Descriptions are small. Parsing blocks the worker, a hostile one of this size for less than a second. */
+const MAX_CHARACTERS = 1_048_576;
 
 const parser = new XMLParser({
   preserveOrder: true,
