@@ -28,3 +28,34 @@ export function formatDuration(seconds: number): string {
   if (days > 0) return `${days}d ${hours}:${two(minutes)}:${rest}`;
   return hours > 0 ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
 }
+
+const FACTORS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+  ti: 2 ** 40,
+};
+
+/**
+ * Bytes per second as people write them: `500000`, `100MB/s`, `12.5 MiB`, `1Gbit/s`; `none` is no limit.
+ *
+ * @returns whole bytes per second; 0 for none
+ * @throws Error when it is not a rate
+ */
+export function parseRate(text: string): number {
+  if (text.toLowerCase() === 'none') return 0;
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)(b|bytes?|bits?)?(?:\/s|ps)?\s*$/i.exec(text);
+  const factor = FACTORS[(match?.[2] ?? '').toLowerCase()];
+  if (match === null || factor === undefined) {
+    throw new Error(`"${text}" is not a rate; write 100MB/s, 12.5MiB/s, 1Gbit/s or none`);
+  }
+  const bits = /bits?(\/s|ps)?\s*$/i.test(text) || /bps\s*$/.test(text);
+  const rate = Math.floor((Number(match[1]) * factor) / (bits ? 8 : 1));
+  if (rate < 1) throw new Error(`"${text}" is no rate to work with; write none for no limit`);
+  return rate;
+}

@@ -57,9 +57,12 @@ function makeDisk(name: string, mebibytes: number): void {
   writeFileSync(join(folder, 'source', `${name}.raw`), bytes);
 }
 
-async function transferOf(instance: string): Promise<string> {
+/** Slow enough to be caught in the middle of it, on any machine. */
+const SLOWLY = ['--rate-limit', '16MiB/s'];
+
+async function transferOf(instance: string, ...more: string[]): Promise<string> {
   const create = ['transfer', 'create', '--origin-endpoint', 'src', '--destination-endpoint', 'dst'];
-  return done([...create, '--instance', instance, '-f', 'value', '-c', 'id']);
+  return done([...create, '--instance', instance, ...more, '-f', 'value', '-c', 'id']);
 }
 
 beforeAll(async () => {
@@ -120,6 +123,9 @@ describe('lists and objects', () => {
     await done(['endpoint', 'network', 'list', 'dst']);
     await done(['endpoint', 'storage', 'list', 'dst', '-f', 'json']);
     await done(['endpoint', 'destination', 'options', 'list', 'dst', '--environment', '{}']);
+    const limits = ['endpoint', 'limits', 'set', 'dst', '-f', 'value', '--rate-limit'];
+    expect(await done([...limits, '1Gbit/s'])).toBe('125000000');
+    expect(await done([...limits, 'none'])).toBe('None');
     await done(['endpoint', 'export', 'inventory', 'src', '--output-file', join(folder, 'inventory.csv')]);
     expect(readFileSync(join(folder, 'inventory.csv'), 'utf8')).toContain('web01');
   });
@@ -183,7 +189,7 @@ describe('a transfer', () => {
   });
 
   test('goes on when the user stops watching, who is told how to come back', async () => {
-    const transfer = await transferOf('slow01');
+    const transfer = await transferOf('slow01', ...SLOWLY);
     const child = spawn(process.execPath, [program, 'transfer', 'execute', transfer, '--wait'], { env: environment() });
     let said = '';
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
@@ -200,7 +206,7 @@ describe('a transfer', () => {
   });
 
   test('that is canceled ends canceled, and cannot be canceled twice', async () => {
-    const transfer = await transferOf('slow01');
+    const transfer = await transferOf('slow01', ...SLOWLY);
     const execution = await done(['transfer', 'execute', transfer, '-f', 'value', '-c', 'id']);
     const cancel = await godwit(['transfer', 'execution', 'cancel', transfer, execution, '--wait']);
     const status = await done(['transfer', 'execution', 'show', transfer, execution, '-f', 'value', '-c', 'status']);

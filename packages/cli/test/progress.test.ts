@@ -9,7 +9,7 @@ import {
   plainProgress,
   progressLines,
 } from '../src/progress.ts';
-import { formatBytes, formatDuration } from '../src/quantity.ts';
+import { formatBytes, formatDuration, parseRate } from '../src/quantity.ts';
 import { RewrittenBlock } from '../src/screen.ts';
 
 const MIB = 1_048_576;
@@ -145,6 +145,13 @@ describe('quantities', () => {
       '0.98 GiB',
       '1.50 TiB',
     ]);
+  });
+
+  test('are rates as people write them', () => {
+    expect(['500000', '100MB/s', '12.5 MiB', '1Gbit/s', '1Gbps', 'none'].map(parseRate)).toEqual([
+      500_000, 100_000_000, 13_107_200, 125_000_000, 125_000_000, 0,
+    ]);
+    for (const wrong of ['', 'fast', '-1', '10 parsecs', '0', '1bit/s']) expect(() => parseRate(wrong)).toThrow();
   });
 
   test('are times as people write them', () => {

@@ -28,6 +28,7 @@ import {
   optionRoutes,
   storageRoutes,
 } from './endpoint-inventory.ts';
+import { limitRoutes } from './endpoint-limits.ts';
 
 interface ConnectionFlags {
   connection?: string;
@@ -218,6 +219,7 @@ export const routes = buildRouteMap<string, CliContext>({
     delete: remove,
     validate: buildRouteMap({ docs: { brief: 'Check an endpoint' }, routes: { connection: validateConnection } }),
     export: exportRoutes,
+    limits: limitRoutes,
     instance: instanceRoutes,
     network: networkRoutes,
     storage: storageRoutes,

@@ -1,159 +1,31 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { endpointFields, instancesCell, jsonCell, mappingFields } from '../action-view.ts';
-import { type Api, type ApiObject, listOf, numberAt, objectOf, textAt } from '../api.ts';
+import { instancesCell, jsonCell } from '../action-view.ts';
+import { type ApiObject, listOf, numberAt, objectOf } from '../api.ts';
 import { cell, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
-import { executionDetail } from '../execution-view.ts';
 import {
   args,
   argument,
   docs,
-  isGiven,
   type ListFlags,
   listFlags,
   outputAliases,
   type PagingFlags,
   pagingFlags,
   pagingQuery,
-  requiredText,
   type ShowFlags,
   showFlags,
-  text,
   toggle,
   type WaitFlags,
   waitFlags,
 } from '../flags.ts';
-import { followExecution } from '../follow.ts';
-import { jsonOption } from '../json-option.ts';
-import { endpointId } from '../lookup.ts';
 import { printList, printObject } from '../print.ts';
 import { formatBytes } from '../quantity.ts';
-import { UsageError } from '../usage-error.ts';
-import {
-  type DeployDefaultFlags,
-  deployDefaultFlags,
-  deployDefaults,
-  type PoolFlags,
-  poolFlags,
-  poolMappings,
-  type ScriptFlags,
-  type StorageFlags,
-  scriptFlags,
-  storageFlags,
-  storageMappings,
-  userScripts,
-} from './action-options.ts';
 import { executionRoutes } from './transfer-execution.ts';
-
-interface SharedFlags extends ScriptFlags, PoolFlags, StorageFlags, DeployDefaultFlags {
-  notes?: string;
-  destinationEnvironment?: string;
-  destinationEnvironmentFile?: string;
-  networkMap?: string;
-  networkMapFile?: string;
-  sourceEnvironment?: string;
-  sourceEnvironmentFile?: string;
-  originMinionPoolId?: string;
-  destinationMinionPoolId?: string;
-}
-
-const sharedFlags = {
-  notes: text('Notes', 'TEXT'),
-  destinationEnvironment: text('Options of the destination as JSON', 'JSON'),
-  destinationEnvironmentFile: text('File that holds them; - is standard input', 'PATH'),
-  networkMap: text('Networks of the source to networks of the destination, as JSON', 'JSON'),
-  networkMapFile: text('File that holds it; - is standard input', 'PATH'),
-  sourceEnvironment: text('Options of the source as JSON', 'JSON'),
-  sourceEnvironmentFile: text('File that holds them; - is standard input', 'PATH'),
-  originMinionPoolId: text('Minion pool at the source; empty: none', 'POOL'),
-  destinationMinionPoolId: text('Minion pool at the destination; empty: none', 'POOL'),
-  ...storageFlags,
-  ...poolFlags,
-  ...scriptFlags,
-  ...deployDefaultFlags,
-};
+import { create, update } from './transfer-settings.ts';
+import { finishExecution, type ProofFlags, proofBody, proofFlags, transferDetail } from './transfer-view.ts';
 
 const transferArgument = args(argument('TRANSFER', 'Id of the transfer'));
-
-const create = buildCommand<
-  ShowFlags &
-    SharedFlags & {
-      originEndpoint: string;
-      destinationEndpoint: string;
-      instance: readonly string[];
-      scenario: 'replica' | 'live_migration';
-    },
-  [],
-  CliContext
->({
-  docs: docs('Say what to transfer, from where to where; nothing moves until "godwit transfer execute"', [
-    'godwit transfer create --origin-endpoint lab --destination-endpoint dc2 --instance web01 --network-map \'{"default": "net0"}\'',
-    'godwit transfer create --origin-endpoint lab --destination-endpoint dc2 --instance db1 --instance db2 --scenario live_migration',
-  ]),
-  parameters: {
-    flags: {
-      originEndpoint: requiredText('Endpoint (id or name) that holds the instances', 'ENDPOINT'),
-      destinationEndpoint: requiredText('Endpoint (id or name) that they go to', 'ENDPOINT'),
-      instance: {
-        kind: 'parsed',
-        parse: String,
-        variadic: true,
-        brief: 'Id or name of an instance; may be repeated',
-        placeholder: 'INSTANCE',
-      },
-      scenario: {
-        kind: 'enum',
-        values: ['replica', 'live_migration'],
-        default: 'replica',
-        brief: 'replica: deploy as often as wanted; live_migration: deploy once',
-      },
-      ...sharedFlags,
-      ...showFlags,
-    },
-    aliases: outputAliases,
-  },
-  async func(flags) {
-    const shared = await sharedBody(this, flags);
-    const api = await this.connect();
-    const body: ApiObject = {
-      origin_endpoint_id: await endpointId(api, flags.originEndpoint),
-      destination_endpoint_id: await endpointId(api, flags.destinationEndpoint),
-      instances: [...flags.instance],
-      scenario: flags.scenario,
-      source_environment: {},
-      destination_environment: {},
-      network_map: {},
-      storage_mappings: {},
-      ...shared,
-      notes: flags.notes ?? null,
-      user_scripts: userScripts(flags),
-      ...deployDefaults(flags),
-    };
-    const answer = await api.post('/transfers', { transfer: body });
-    await printObject(this, flags, detail(objectOf(answer, 'transfer'), []));
-  },
-});
-
-const update = buildCommand<ShowFlags & SharedFlags & WaitFlags, [string], CliContext>({
-  docs: docs('Change a transfer; the providers check and apply it in an execution of its own', [
-    'godwit transfer update 2c9e... --notes "second wave"',
-  ]),
-  parameters: {
-    flags: { ...sharedFlags, ...waitFlags, ...showFlags },
-    aliases: outputAliases,
-    positional: transferArgument,
-  },
-  async func(flags, id) {
-    const body: ApiObject = { ...(await sharedBody(this, flags)) };
-    if (flags.notes !== undefined) body.notes = flags.notes;
-    if (isGiven(flags.userScriptGlobal) || isGiven(flags.userScriptInstance)) body.user_scripts = userScripts(flags);
-    for (const [key, value] of Object.entries(deployDefaults(flags))) if (value !== null) body[key] = value;
-    if (Object.keys(body).length === 0) throw new UsageError('Nothing to change was given.');
-    const api = await this.connect();
-    const execution = objectOf(await api.put(`/transfers/${id}`, { transfer: body }), 'execution');
-    await finish(this, api, flags, id, execution);
-  },
-});
 
 const LIST_COLUMNS = ['ID', 'Scenario', 'Instances', 'Notes', 'Last Execution Status', 'Created'];
 
@@ -193,7 +65,7 @@ const show = buildCommand<ShowFlags & { showInstancesData: boolean }, [string], 
     const transfer = objectOf(await api.get(`/transfers/${id}`, query), 'transfer');
     const page = { limit: 10, sort_key: 'number', sort_dir: 'desc' };
     const executions = listOf(await api.get(`/transfers/${id}/executions`, page), 'executions');
-    const row = detail(transfer, executions);
+    const row = transferDetail(transfer, executions);
     if (flags.showInstancesData) row['instances-data'] = jsonCell(transfer.info);
     await printObject(this, flags, row);
   },
@@ -217,7 +89,7 @@ const deleteDisks = buildCommand<ShowFlags & WaitFlags, [string], CliContext>({
   async func(flags, id) {
     const api = await this.connect();
     const execution = objectOf(await api.post(`/transfers/${id}/actions`, { 'delete-disks': null }), 'execution');
-    await finish(this, api, flags, id, execution);
+    await finishExecution(this, api, flags, id, execution);
   },
 });
 
@@ -249,9 +121,7 @@ const execute = buildCommand<
     WaitFlags & {
       shutdownInstances: boolean;
       autoDeploy: boolean;
-      verify?: 'changed' | 'whole';
-      audit?: 'sample' | 'whole';
-    },
+    } & ProofFlags,
   [string],
   CliContext
 >({
@@ -267,18 +137,7 @@ const execute = buildCommand<
     flags: {
       shutdownInstances: toggle('Stop the instances first: the last run before the cutover'),
       autoDeploy: toggle('Deploy when it has completed'),
-      verify: {
-        kind: 'enum',
-        values: ['changed', 'whole'],
-        optional: true,
-        brief: 'How much of the destination is read again and proven; default changed, whole with --shutdown-instances',
-      },
-      audit: {
-        kind: 'enum',
-        values: ['sample', 'whole'],
-        optional: true,
-        brief: 'How much of what is said to be unchanged is compared; default sample, whole with --shutdown-instances',
-      },
+      ...proofFlags,
       ...waitFlags,
       ...showFlags,
     },
@@ -287,11 +146,13 @@ const execute = buildCommand<
   },
   async func(flags, id) {
     const api = await this.connect();
-    const body: ApiObject = { shutdown_instances: flags.shutdownInstances, auto_deploy: flags.autoDeploy };
-    if (flags.verify !== undefined) body.verify = flags.verify;
-    if (flags.audit !== undefined) body.audit = flags.audit;
+    const body: ApiObject = {
+      shutdown_instances: flags.shutdownInstances,
+      auto_deploy: flags.autoDeploy,
+      ...proofBody(flags),
+    };
     const execution = objectOf(await api.post(`/transfers/${id}/executions`, { execution: body }), 'execution');
-    await finish(this, api, flags, id, execution);
+    await finishExecution(this, api, flags, id, execution);
   },
 });
 
@@ -311,65 +172,3 @@ export const routes = buildRouteMap<string, CliContext>({
     execution: executionRoutes,
   },
 });
-
-/** Follows an execution that was just started, if asked, then prints it as it is. */
-async function finish(
-  context: CliContext,
-  api: Api,
-  flags: ShowFlags & WaitFlags,
-  transferId: string,
-  execution: ApiObject,
-): Promise<void> {
-  const executionId = textAt(execution, 'id');
-  if (!flags.wait) {
-    await printObject(context, flags, executionDetail(execution));
-    return;
-  }
-  if (!(await followExecution(context, api, { kind: 'transfer', actionId: transferId, executionId }))) return;
-  const answer = await api.get(`/transfers/${transferId}/executions/${executionId}`);
-  await printObject(context, flags, executionDetail(objectOf(answer, 'execution')));
-}
-
-async function sharedBody(context: CliContext, flags: SharedFlags): Promise<ApiObject> {
-  const body: ApiObject = {};
-  const source = await jsonOption(context, 'source-environment', flags.sourceEnvironment, flags.sourceEnvironmentFile);
-  const destination = await jsonOption(
-    context,
-    'destination-environment',
-    flags.destinationEnvironment,
-    flags.destinationEnvironmentFile,
-  );
-  const networks = await jsonOption(context, 'network-map', flags.networkMap, flags.networkMapFile);
-  const storage = storageMappings(flags);
-  const pools = poolMappings(flags);
-  if (source !== undefined) body.source_environment = source;
-  if (destination !== undefined) body.destination_environment = destination;
-  if (networks !== undefined) body.network_map = networks;
-  if (Object.keys(storage).length > 0) body.storage_mappings = storage;
-  if (Object.keys(pools).length > 0) body.instance_osmorphing_minion_pool_mappings = pools;
-  if (flags.originMinionPoolId !== undefined) body.origin_minion_pool_id = flags.originMinionPoolId || null;
-  if (flags.destinationMinionPoolId !== undefined)
-    body.destination_minion_pool_id = flags.destinationMinionPoolId || null;
-  return body;
-}
-
-function detail(transfer: ApiObject, executions: readonly ApiObject[]): Row {
-  const oldestFirst = [...executions].sort((a, b) => textAt(a, 'created_at').localeCompare(textAt(b, 'created_at')));
-  return {
-    id: transfer.id ?? null,
-    created: transfer.created_at ?? null,
-    last_updated: transfer.updated_at ?? null,
-    scenario_type: transfer.scenario ?? '',
-    reservation_id: transfer.reservation_id ?? null,
-    instances: instancesCell(transfer),
-    notes: transfer.notes ?? null,
-    ...endpointFields(transfer),
-    ...mappingFields(transfer),
-    clone_disks: transfer.clone_disks ?? null,
-    skip_os_morphing: transfer.skip_os_morphing ?? null,
-    executions: cell(
-      oldestFirst.map((execution) => ({ id: execution.id ?? null, status: execution.status ?? null })),
-      oldestFirst.map((execution) => `${textAt(execution, 'id')} ${textAt(execution, 'status')}`).join('\n'),
-    ),
-  };
-}

@@ -1,0 +1,180 @@
+import { buildCommand } from '@stricli/core';
+import { type ApiObject, objectOf } from '../api.ts';
+import type { CliContext } from '../context.ts';
+import {
+  args,
+  argument,
+  docs,
+  isGiven,
+  outputAliases,
+  requiredText,
+  type ShowFlags,
+  showFlags,
+  text,
+  type WaitFlags,
+  waitFlags,
+} from '../flags.ts';
+import { jsonOption } from '../json-option.ts';
+import { endpointId } from '../lookup.ts';
+import { printObject } from '../print.ts';
+import { parseRate } from '../quantity.ts';
+import { UsageError } from '../usage-error.ts';
+import {
+  type DeployDefaultFlags,
+  deployDefaultFlags,
+  deployDefaults,
+  type PoolFlags,
+  poolFlags,
+  poolMappings,
+  type ScriptFlags,
+  type StorageFlags,
+  scriptFlags,
+  storageFlags,
+  storageMappings,
+  userScripts,
+} from './action-options.ts';
+import { finishExecution, type ProofFlags, proofBody, proofFlags, transferDetail } from './transfer-view.ts';
+
+interface SharedFlags extends ScriptFlags, PoolFlags, StorageFlags, DeployDefaultFlags {
+  notes?: string;
+  destinationEnvironment?: string;
+  destinationEnvironmentFile?: string;
+  networkMap?: string;
+  networkMapFile?: string;
+  sourceEnvironment?: string;
+  sourceEnvironmentFile?: string;
+  originMinionPoolId?: string;
+  destinationMinionPoolId?: string;
+}
+
+const sharedFlags = {
+  notes: text('Notes', 'TEXT'),
+  destinationEnvironment: text('Options of the destination as JSON', 'JSON'),
+  destinationEnvironmentFile: text('File that holds them; - is standard input', 'PATH'),
+  networkMap: text('Networks of the source to networks of the destination, as JSON', 'JSON'),
+  networkMapFile: text('File that holds it; - is standard input', 'PATH'),
+  sourceEnvironment: text('Options of the source as JSON', 'JSON'),
+  sourceEnvironmentFile: text('File that holds them; - is standard input', 'PATH'),
+  originMinionPoolId: text('Minion pool at the source; empty: none', 'POOL'),
+  destinationMinionPoolId: text('Minion pool at the destination; empty: none', 'POOL'),
+  ...storageFlags,
+  ...poolFlags,
+  ...scriptFlags,
+  ...deployDefaultFlags,
+};
+
+export const create = buildCommand<
+  ShowFlags &
+    SharedFlags & {
+      originEndpoint: string;
+      destinationEndpoint: string;
+      instance: readonly string[];
+      scenario: 'replica' | 'live_migration';
+      rateLimit?: number;
+    } & ProofFlags,
+  [],
+  CliContext
+>({
+  docs: docs('Say what to transfer, from where to where; nothing moves until "godwit transfer execute"', [
+    'godwit transfer create --origin-endpoint lab --destination-endpoint dc2 --instance web01 --network-map \'{"default": "net0"}\'',
+    'godwit transfer create --origin-endpoint lab --destination-endpoint dc2 --instance db1 --instance db2 --scenario live_migration',
+  ]),
+  parameters: {
+    flags: {
+      originEndpoint: requiredText('Endpoint (id or name) that holds the instances', 'ENDPOINT'),
+      destinationEndpoint: requiredText('Endpoint (id or name) that they go to', 'ENDPOINT'),
+      instance: {
+        kind: 'parsed',
+        parse: String,
+        variadic: true,
+        brief: 'Id or name of an instance; may be repeated',
+        placeholder: 'INSTANCE',
+      },
+      scenario: {
+        kind: 'enum',
+        values: ['replica', 'live_migration'],
+        default: 'replica',
+        brief: 'replica: deploy as often as wanted; live_migration: deploy once',
+      },
+      rateLimit: {
+        kind: 'parsed',
+        parse: parseRate,
+        optional: true,
+        placeholder: 'RATE',
+        brief: 'Bytes per second at most, over all its disks: 100MB/s, 1Gbit/s; default: no limit',
+      },
+      ...proofFlags,
+      ...sharedFlags,
+      ...showFlags,
+    },
+    aliases: outputAliases,
+  },
+  async func(flags) {
+    const shared = await sharedBody(this, flags);
+    const api = await this.connect();
+    const body: ApiObject = {
+      origin_endpoint_id: await endpointId(api, flags.originEndpoint),
+      destination_endpoint_id: await endpointId(api, flags.destinationEndpoint),
+      instances: [...flags.instance],
+      scenario: flags.scenario,
+      source_environment: {},
+      destination_environment: {},
+      network_map: {},
+      storage_mappings: {},
+      ...shared,
+      notes: flags.notes ?? null,
+      user_scripts: userScripts(flags),
+      ...deployDefaults(flags),
+      options: {
+        ...(flags.rateLimit ? { rate_limit: flags.rateLimit } : {}),
+        ...proofBody(flags),
+      },
+    };
+    const answer = await api.post('/transfers', { transfer: body });
+    await printObject(this, flags, transferDetail(objectOf(answer, 'transfer'), []));
+  },
+});
+
+export const update = buildCommand<ShowFlags & SharedFlags & WaitFlags, [string], CliContext>({
+  docs: docs('Change a transfer; the providers check and apply it in an execution of its own', [
+    'godwit transfer update 2c9e... --notes "second wave"',
+  ]),
+  parameters: {
+    flags: { ...sharedFlags, ...waitFlags, ...showFlags },
+    aliases: outputAliases,
+    positional: args(argument('TRANSFER', 'Id of the transfer')),
+  },
+  async func(flags, id) {
+    const body: ApiObject = { ...(await sharedBody(this, flags)) };
+    if (flags.notes !== undefined) body.notes = flags.notes;
+    if (isGiven(flags.userScriptGlobal) || isGiven(flags.userScriptInstance)) body.user_scripts = userScripts(flags);
+    for (const [key, value] of Object.entries(deployDefaults(flags))) if (value !== null) body[key] = value;
+    if (Object.keys(body).length === 0) throw new UsageError('Nothing to change was given.');
+    const api = await this.connect();
+    const execution = objectOf(await api.put(`/transfers/${id}`, { transfer: body }), 'execution');
+    await finishExecution(this, api, flags, id, execution);
+  },
+});
+
+async function sharedBody(context: CliContext, flags: SharedFlags): Promise<ApiObject> {
+  const body: ApiObject = {};
+  const source = await jsonOption(context, 'source-environment', flags.sourceEnvironment, flags.sourceEnvironmentFile);
+  const destination = await jsonOption(
+    context,
+    'destination-environment',
+    flags.destinationEnvironment,
+    flags.destinationEnvironmentFile,
+  );
+  const networks = await jsonOption(context, 'network-map', flags.networkMap, flags.networkMapFile);
+  const storage = storageMappings(flags);
+  const pools = poolMappings(flags);
+  if (source !== undefined) body.source_environment = source;
+  if (destination !== undefined) body.destination_environment = destination;
+  if (networks !== undefined) body.network_map = networks;
+  if (Object.keys(storage).length > 0) body.storage_mappings = storage;
+  if (Object.keys(pools).length > 0) body.instance_osmorphing_minion_pool_mappings = pools;
+  if (flags.originMinionPoolId !== undefined) body.origin_minion_pool_id = flags.originMinionPoolId || null;
+  if (flags.destinationMinionPoolId !== undefined)
+    body.destination_minion_pool_id = flags.destinationMinionPoolId || null;
+  return body;
+}
