@@ -56,7 +56,7 @@ export async function deployInstance(ctx: ProviderContext, request: DeployReques
   const present = await ownDomain(host, uuid, key);
   if (present !== null) return { id: uuid, name: present.name, handle };
   const name = await chooseName(host, request);
-  const entry = await ctx.ledger.intend('instance', uuid, handle, request.test ? 'deployment' : 'forever');
+  const entry = await ctx.ledger.intend('instance', uuid, handle, 'deployment');
   const disks: MachineDisk[] = [];
   for (const disk of request.disks) {
     const replica = replicaOfDisk(disk);
@@ -106,16 +106,20 @@ async function isolatedNics(host: Host, request: DeployRequest): Promise<PlacedN
   return network === null ? [] : request.instance.devices.nics.map((nic) => ({ nic, network }));
 }
 
-/** A copy for good: the instance goes on living when the replica disks are long gone. */
-async function copyDisk(host: Host, key: string, id: string, handle: JsonObject): Promise<MachineDisk> {
+function copyOf(key: string, id: string, handle: JsonObject) {
   const replica = replicaOf(id, handle);
   const path = posix.join(posix.dirname(replica.path), replicaName(key, id, replica.format));
-  const own = replicaHandle(path, replica.format, key);
-  const entry = await host.ctx.ledger.intend('disk', path, own, 'forever');
+  return { replica, path, own: replicaHandle(path, replica.format, key) };
+}
+
+/** A copy for good: the instance goes on living when the replica disks are long gone. */
+async function copyDisk(host: Host, key: string, id: string, handle: JsonObject): Promise<MachineDisk> {
+  const { replica, path, own } = copyOf(key, id, handle);
+  const entry = await host.ctx.ledger.intend('disk', path, own, 'deployment');
   const script = `
 set -eu
 [ -e "$2" ] && exit 0
-qemu-img convert -q -f "$3" -O "$3" -- "$1" "$2.new"
+qemu-img convert -q -t writeback -f "$3" -O "$3" -- "$1" "$2.new"
 mv -fT "$2.new" "$2"
 `;
   host.ctx.progress(`Copying disk ${id} for the instance`);
@@ -195,10 +199,18 @@ export async function finalizeInstance(
   deployed: DeployedInstance,
 ): Promise<InstanceInfo> {
   const host = await openHost(ctx);
-  const { uuid, key } = checkInput(handleSchema, deployed.handle, 'handle of an instance');
+  const { uuid, key, disks, replicas } = checkInput(handleSchema, deployed.handle, 'handle of an instance');
   const domain = await ownDomain(host, uuid, key);
   if (domain === null) throw new GodwitError('NOT_FOUND', `instance ${deployed.name}`);
   if (request.powerOn && !isActive(domain)) await start(host, domain, request);
+  if (!request.test) {
+    // From here on it is the user's: neither a failure nor the end of the deployment's record takes it away.
+    for (const { id, handle } of disks === 'copy' ? replicas : []) {
+      const { path, own } = copyOf(key, id, JSON.parse(JSON.stringify(handle)));
+      await ctx.ledger.made(await ctx.ledger.intend('disk', path, own, 'forever'));
+    }
+    await ctx.ledger.made(await ctx.ledger.intend('instance', uuid, deployed.handle, 'forever'));
+  }
   return describeInstance(host, await findDomain(host, uuid));
 }
 
