@@ -179,8 +179,9 @@ describe('trouble', () => {
     expect(`${told(execution).object} ${told(execution).message}`).toContain('a.vmdk');
   });
 
-  it('stops at a full target and goes on when there is room', async () => {
-    // Mounting needs root; the suite's README says how to run it otherwise.
+  // Only root may mount a small file system to fill; for others the NBD suite plays a full disk with nbdkit.
+  const asRoot = process.getuid?.() === 0 ? it : undefined;
+  asRoot?.('stops at a full target and goes on when there is room', async () => {
     const target = path.join(folder, 'small');
     mkdirSync(target);
     const mount = (options: string) =>
