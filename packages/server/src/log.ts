@@ -16,6 +16,8 @@ export interface LogOptions {
   human?: boolean;
   /** Takes finished lines. Default: stderr. */
   write?: (line: string) => void;
+  /** Milliseconds of a clock that only goes forward. Default: the system's. */
+  now?: () => number;
 }
 
 /**
@@ -25,10 +27,14 @@ export interface LogOptions {
 export function createLog(options: LogOptions): Logger {
   const human = options.human ?? process.stderr.isTTY === true;
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
+  const repeats = new Repeats(options.now ?? (() => performance.now()));
   const destination: DestinationStream = {
     // The finished line is what counts: whatever way a field came into it, it is seen here.
     write: (line) => {
-      const record = scrub(JSON.parse(line.replace(URL_PASSWORD, '$1:***@')), 0) as Record<string, unknown>;
+      const record = repeats.pass(
+        scrub(JSON.parse(line.replace(URL_PASSWORD, '$1:***@')), 0) as Record<string, unknown>,
+      );
+      if (record === undefined) return;
       write(human ? humanLine(record) : `${JSON.stringify(record)}\n`);
     },
   };
@@ -42,6 +48,41 @@ export function createLog(options: LogOptions): Logger {
     },
     destination,
   );
+}
+
+/** Milliseconds in which the same warning is written a few times only. */
+const REPEAT_WINDOW = 10_000;
+const REPEAT_LIMIT = 3;
+
+/**
+ * Leaves out warnings and errors that repeat what was just said: while the database is away, every part says so many times
+ * a second. The next one that is written tells how many were left out.
+ */
+class Repeats {
+  readonly #now: () => number;
+  readonly #seen = new Map<string, { since: number; count: number }>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** The record to write, or undefined. */
+  pass(record: Record<string, unknown>): Record<string, unknown> | undefined {
+    const { level, component, msg, err } = record;
+    if (level !== 'warn' && level !== 'error') return record;
+    const reason = typeof err === 'object' && err !== null && 'message' in err ? err.message : '';
+    const key = `${component} ${msg} ${reason}`;
+    const now = this.#now();
+    const seen = this.#seen.get(key);
+    if (seen !== undefined && now - seen.since < REPEAT_WINDOW) {
+      seen.count += 1;
+      return seen.count <= REPEAT_LIMIT ? record : undefined;
+    }
+    if (this.#seen.size > 1_000) this.#seen.clear();
+    this.#seen.set(key, { since: now, count: 1 });
+    const leftOut = (seen?.count ?? 0) - REPEAT_LIMIT;
+    return leftOut > 0 ? { ...record, repeats_left_out: leftOut } : record;
+  }
 }
 
 /** A copy without secrets; what lies deeper than 8 levels is cut off. */

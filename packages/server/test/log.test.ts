@@ -53,4 +53,27 @@ describe('the log', () => {
     expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} info {2}api {6}copying disk=vda sent=5\n$/);
     expect(lines[1]).toContain('\n    DISK_SHRANK: disk vda shrank from 2 to 1 bytes');
   });
+
+  it('says the same trouble three times in ten seconds, then how often it came', () => {
+    let now = 0;
+    const lines: string[] = [];
+    const log = createLog({
+      name: 'api',
+      level: 'info',
+      human: false,
+      now: () => now,
+      write: (line) => void lines.push(line),
+    });
+    for (let i = 0; i < 50; i++) {
+      log.warn({ err: new Error('ECONNREFUSED') }, 'the database is away');
+      log.info('progress');
+    }
+    log.warn({ err: new Error('ECONNRESET') }, 'the database is away');
+    const warnings = () => lines.map((line) => JSON.parse(line)).filter((record) => record.level === 'warn');
+    expect(warnings()).toHaveLength(4);
+    expect(lines).toHaveLength(54);
+    now = 10_001;
+    log.warn({ err: new Error('ECONNREFUSED') }, 'the database is away');
+    expect(warnings().at(-1)).toMatchObject({ repeats_left_out: 47 });
+  });
 });
