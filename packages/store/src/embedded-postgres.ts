@@ -42,7 +42,9 @@ const SETTINGS = [
   'unix_socket_directories=',
   'max_connections=120',
   'shared_buffers=64MB',
-  'max_wal_size=512MB',
+  // Little to replay after a crash: it is back within seconds.
+  'max_wal_size=256MB',
+  'checkpoint_timeout=2min',
   'huge_pages=off',
   'jit=off',
   'io_workers=1',
