@@ -11,11 +11,13 @@ import { longLink } from './scenarios/long-link.ts';
 import { smallDisks } from './scenarios/small-disks.ts';
 import { trackedChanges } from './scenarios/tracked-changes.ts';
 import { untrackedChanges } from './scenarios/untracked-changes.ts';
+import { workerMemory } from './scenarios/worker-memory.ts';
 
 const help = `Usage: npm run bench -- [--scenario P1]... [--rounds N] [--quick] [--seed TEXT] [--output FOLDER]
 
 Runs the product beside nbdcopy, qemu-img and rsync; every target is compared with its source every time.
-  --scenario  P1 full copy, P2 changes with a tracker, P3 changes without, P4 many small disks, P5 long link; default: all
+  --scenario  P1 full copy, P2 changes with a tracker, P3 changes without, P4 many small disks, P5 long link,
+              M1 memory of a worker; default: all
   --rounds    rounds per command, default 5 (2 with --quick)
   --quick     small disks: shows that it works, the figures mean little
   --seed      of the disks' contents and changes, default "godwit"
@@ -25,7 +27,7 @@ Runs the product beside nbdcopy, qemu-img and rsync; every target is compared wi
 /** Most that the images of one scenario take, bytes: a machine that others use too must keep room. */
 const IMAGE_BYTES = 8_000_000_000;
 
-const scenarios = [fullCopy, trackedChanges, untrackedChanges, smallDisks, longLink];
+const scenarios = [fullCopy, trackedChanges, untrackedChanges, smallDisks, longLink, workerMemory];
 
 const { values } = parseArgs({
   options: {

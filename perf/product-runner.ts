@@ -7,6 +7,9 @@ import type { ProductJob, ProductResult } from './product.ts';
 
 const program = fileURLToPath(new URL('./product.ts', import.meta.url));
 
+/** Flags of Node.js with which the server starts its workers. */
+const FLAGS = ['--max-semi-space-size=4'];
+
 /** Figures of the product and what it moved. */
 export interface ProductFigures {
   wall: number;
@@ -18,7 +21,7 @@ export interface ProductFigures {
 
 /** One job in a process of its own: start of Node.js, loading and cold code are in the figures. */
 export async function runWhole(job: ProductJob): Promise<ProductFigures> {
-  const measured = await runMeasured([process.execPath, program, JSON.stringify(job)]);
+  const measured = await runMeasured([process.execPath, ...FLAGS, program, JSON.stringify(job)]);
   const { bytesSent, bytesRead, peakBytes } = JSON.parse(measured.stdout) as ProductResult;
   return {
     wall: measured.wall,
@@ -35,7 +38,7 @@ export class WarmProduct {
   private readonly lines: Interface;
 
   constructor() {
-    this.child = spawn(process.execPath, [program, '--serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.child = spawn(process.execPath, [...FLAGS, program, '--serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
     if (this.child.stdout === null) throw new Error('no pipe to the product');
     this.lines = createInterface({ input: this.child.stdout });
   }

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,8 +50,6 @@ export const fullCopy: Scenario = {
     await makeDisk(source, { seed: bench.seed, size, data });
     const ground = { bench, size, data, source };
     const heats = [await overNbd(ground), await betweenFiles(ground)];
-    const four = await fourDisks(ground);
-    heats.push(four);
     return judge(heats, size, data);
   },
 };
@@ -201,61 +199,13 @@ async function betweenFiles(ground: Ground): Promise<Heat> {
   }
 }
 
-/** Four disks at once in one worker, a thread each: what it needs in memory. */
-async function fourDisks(ground: Ground): Promise<Heat> {
-  const { bench, size } = ground;
-  const folder = join(bench.folder, 'p1-four');
-  // Half the data: four targets must fit beside the source. Memory does not depend on it.
-  const data = ground.data / 2;
-  const source = join(bench.folder, 'p1-four.raw');
-  await makeDisk(source, { seed: `${bench.seed}/four`, size, data });
-  const from = await serveNbd(source, { socket: join(bench.folder, 'p1-source.sock'), readOnly: true });
-  mkdirSync(folder);
-  const run = async (): Promise<Figures> => {
-    const paths = [0, 1, 2, 3].map((disk) => join(folder, `${disk}.raw`));
-    const servers: RunningServer[] = [];
-    try {
-      for (const path of paths) {
-        await makeEmpty(path, size);
-        servers.push(await serveNbd(path, { socket: `${path}.sock` }));
-      }
-      const tasks = servers.map((server, disk) => ({
-        source: nbdAddress(from, true),
-        target: nbdAddress(server, false),
-        store: join(folder, `${disk}.leaves`),
-        plan: firstCopy,
-      }));
-      const figures = await runWhole({ tasks, parallel: 4, threads: true });
-      await Promise.all(servers.map((server) => server.stop()));
-      for (const path of paths) await mustBeEqual(source, path);
-      return figures;
-    } finally {
-      await Promise.all(servers.map((server) => server.stop()));
-      rmSync(folder, { recursive: true, force: true });
-      mkdirSync(folder);
-    }
-  };
-  try {
-    bench.say('P1 four disks in one worker');
-    const standings = await compete(
-      [{ name: 'godwit, four disks', side: 'product', run }],
-      bench.quick ? 1 : Math.min(3, bench.rounds),
-      data * 4,
-      bench.say,
-    );
-    return { title: 'Four disks at once', setting: 'one process, a thread per disk', standings };
-  } finally {
-    await from.stop();
-  }
-}
-
 /** The product's address of a server. */
 export function nbdAddress(server: Pick<RunningServer, 'transport'>, readOnly: boolean): DiskAddress {
   return { kind: 'nbd', transport: server.transport, export: '', readOnly };
 }
 
 function judge(heats: Heat[], size: number, data: number): ScenarioResult {
-  const [nbd, files, four] = heats as [Heat, Heat, Heat];
+  const [nbd, files] = heats as [Heat, Heat];
   const warm = standingOf(nbd, 'godwit, warm worker');
   const defaults = standingOf(nbd, nbdcopyDefault.name);
   const best = nbd.standings.find((standing) => standing.name.startsWith('nbdcopy, best')) ?? defaults;
@@ -277,12 +227,6 @@ function judge(heats: Heat[], size: number, data: number): ScenarioResult {
         0.6,
         timesAsFast(standingOf(files, 'godwit, warm worker'), fileQemu),
         'x',
-      ),
-      atMost(
-        'four disks in one worker <= 256 MiB',
-        256,
-        standingOf(four, 'godwit, four disks').peakBytes / MIB,
-        ' MiB',
       ),
     ],
     notes: [
