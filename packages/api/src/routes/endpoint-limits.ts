@@ -17,7 +17,7 @@ const Limits = Exact('EndpointLimits', {
   ),
 });
 const LimitsAnswer = Exact('EndpointLimitsAnswer', { limits: Limits });
-const LimitsUpdate = Open('LimitsUpdate', { limits: Limits });
+const LimitsUpdate = Open('LimitsUpdate', { limits: Limits }, { examples: [{ limits: { rate_limit: 104_857_600 } }] });
 
 /** What an endpoint may be burdened with: beside the endpoint, because the contract fixes its keys. */
 export function endpointLimitRoutes(app: App, { db }: ApiContext): void {

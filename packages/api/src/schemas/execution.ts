@@ -1,6 +1,6 @@
 import { EVENT_LEVELS, EXECUTION_STATUSES, EXECUTION_TYPES, TASK_STATUSES } from '@godwit/domain';
 import { type Static, Type } from 'typebox';
-import { common, Exact, Id, Nullable, OneOf, Open } from './json.ts';
+import { common, commonExample, Exact, Id, Nullable, OneOf, Open } from './json.ts';
 
 export const TaskEvent = Exact('TaskEvent', {
   ...common,
@@ -57,15 +57,67 @@ export const Task = Exact('Task', {
 });
 export type Task = Static<typeof Task>;
 
-export const Execution = Exact('Execution', {
-  ...common,
-  id: Id,
-  action_id: Id,
-  number: Type.Integer({ minimum: 1 }),
-  type: OneOf(EXECUTION_TYPES),
-  status: OneOf(EXECUTION_STATUSES),
-  tasks: Type.Array(Task),
-});
+export const Execution = Exact(
+  'Execution',
+  {
+    ...common,
+    id: Id,
+    action_id: Id,
+    number: Type.Integer({ minimum: 1 }),
+    type: OneOf(EXECUTION_TYPES),
+    status: OneOf(EXECUTION_STATUSES),
+    tasks: Type.Array(Task),
+  },
+  {
+    examples: [
+      {
+        ...commonExample,
+        id: '70f7c248-cdc4-4518-92e5-7f63d679d50e',
+        action_id: 'a5f7d1b2-04c8-4f61-8f0b-5b1f2d6c7e90',
+        number: 1,
+        type: 'transfer_execution',
+        status: 'RUNNING',
+        tasks: [
+          {
+            ...commonExample,
+            id: '1ac56359-1c1a-4252-80bb-4c70077792dc',
+            execution_id: '70f7c248-cdc4-4518-92e5-7f63d679d50e',
+            instance: 'web01',
+            host: 'worker1',
+            process_id: 4242,
+            status: 'RUNNING',
+            task_type: 'REPLICATE_DISKS',
+            exception_details: null,
+            depends_on: null,
+            index: 5,
+            on_error: false,
+            events: [],
+            progress_updates: [
+              {
+                ...commonExample,
+                id: '5d1b7c7a-0c3f-4f6f-9f7b-52a5d4f4c101',
+                task_id: '1ac56359-1c1a-4252-80bb-4c70077792dc',
+                index: 1,
+                current_step: 25,
+                total_steps: 100,
+                message: 'vda: 5.0 of 20.0 GiB',
+                disk: {
+                  disk_id: 'vda',
+                  size: 21474836480,
+                  done: 5368709120,
+                  read: 1073741824,
+                  sent: 536870912,
+                  skipped: 0,
+                },
+              },
+            ],
+            error: null,
+          },
+        ],
+      },
+    ],
+  },
+);
 export type Execution = Static<typeof Execution>;
 
 export const ExecutionAnswer = Exact('ExecutionAnswer', { execution: Execution });

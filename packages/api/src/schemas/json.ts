@@ -42,22 +42,20 @@ export function StringMap(description?: string) {
   });
 }
 
+interface ObjectOptions {
+  description?: string;
+  /** Valid by the schema itself; a test holds them to it. */
+  examples?: unknown[];
+}
+
 /** An object with exactly these keys: for answers, where an unlisted key is a defect. */
-export function Exact<P extends Record<string, TSchema>>(title: string, properties: P, description?: string) {
-  return Type.Object(properties, {
-    title,
-    additionalProperties: false,
-    ...(description === undefined ? {} : { description }),
-  });
+export function Exact<P extends Record<string, TSchema>>(title: string, properties: P, options: ObjectOptions = {}) {
+  return Type.Object(properties, { title, additionalProperties: false, ...options });
 }
 
 /** An object with at least these keys: for bodies, where the contract ignores keys it does not know. */
-export function Open<P extends Record<string, TSchema>>(title: string, properties: P, description?: string) {
-  return Type.Object(properties, {
-    title,
-    additionalProperties: true,
-    ...(description === undefined ? {} : { description }),
-  });
+export function Open<P extends Record<string, TSchema>>(title: string, properties: P, options: ObjectOptions = {}) {
+  return Type.Object(properties, { title, additionalProperties: true, ...options });
 }
 
 export const Id = Type.String({ description: 'UUID', examples: ['6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11'] });
@@ -68,6 +66,14 @@ export const Timestamp = Type.String({
   description: 'UTC, six fraction digits, no zone',
   examples: ['2026-11-21T01:45:52.000000'],
 });
+
+/** The same in an example. */
+export const commonExample = {
+  created_at: '2026-11-21T01:45:52.000000',
+  updated_at: null,
+  deleted_at: null,
+  deleted: '0',
+};
 
 /** Keys that every object of the contract carries. */
 export const common = {

@@ -1,7 +1,7 @@
 import { EXECUTION_STATUSES, TRANSFER_SCENARIOS } from '@godwit/domain';
 import { type Static, Type } from 'typebox';
 import { Execution } from './execution.ts';
-import { common, Exact, FreeObject, Id, Nullable, OneOf, Open, StringMap } from './json.ts';
+import { common, commonExample, Exact, FreeObject, Id, Nullable, OneOf, Open, StringMap } from './json.ts';
 
 export const StorageMappings = Type.Object(
   {
@@ -59,12 +59,48 @@ export const action = {
   info: Type.Optional(FreeObject('Only with include_task_info: instance to what its tasks know')),
 };
 
-export const Transfer = Exact('Transfer', {
-  ...action,
-  scenario: OneOf(TRANSFER_SCENARIOS),
-  executions: Type.Array(Execution),
-  options: TransferOptions,
-});
+export const Transfer = Exact(
+  'Transfer',
+  {
+    ...action,
+    scenario: OneOf(TRANSFER_SCENARIOS),
+    executions: Type.Array(Execution),
+    options: TransferOptions,
+  },
+  {
+    examples: [
+      {
+        ...commonExample,
+        base_id: 'a5f7d1b2-04c8-4f61-8f0b-5b1f2d6c7e90',
+        id: 'a5f7d1b2-04c8-4f61-8f0b-5b1f2d6c7e90',
+        user_id: '0c4f8e0e-1f0e-4d0a-8f5e-5a1f3a0b7c22',
+        project_id: 'd2f1b9f6-7a2c-4c9e-8a55-9c3f0e6b1a33',
+        type: 'transfer',
+        scenario: 'replica',
+        instances: ['web01'],
+        executions: [],
+        reservation_id: null,
+        notes: null,
+        origin_endpoint_id: '6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11',
+        destination_endpoint_id: '9e4bb9a0-70cb-4b0f-b1f5-0b8b3e0d5a44',
+        origin_minion_pool_id: null,
+        destination_minion_pool_id: null,
+        instance_osmorphing_minion_pool_mappings: {},
+        source_environment: {},
+        destination_environment: { network_map: { default: 'lan' }, storage_mappings: {} },
+        network_map: { default: 'lan' },
+        storage_mappings: {},
+        transfer_result: null,
+        last_execution_status: 'UNEXECUTED',
+        user_scripts: { global: {}, instances: {} },
+        clone_disks: true,
+        skip_os_morphing: false,
+        clustered: false,
+        options: { rate_limit: 104857600 },
+      },
+    ],
+  },
+);
 export type Transfer = Static<typeof Transfer>;
 
 export const TransferAnswer = Exact('TransferAnswer', { transfer: Transfer });
@@ -112,17 +148,21 @@ export const TransferCreate = Type.Object(
   },
 );
 
-export const TransferUpdate = Open('TransferUpdate', {
-  transfer: Open('TransferUpdateBody', {
-    origin_endpoint_id: Type.Optional(Nullable(Type.String())),
-    destination_endpoint_id: Type.Optional(Nullable(Type.String())),
-    instances: Type.Optional(Nullable(Type.Array(Type.String()))),
-    scenario: Type.Optional(Nullable(Type.String())),
-    ...settings,
-  }),
-});
+export const TransferUpdate = Open(
+  'TransferUpdate',
+  {
+    transfer: Open('TransferUpdateBody', {
+      origin_endpoint_id: Type.Optional(Nullable(Type.String())),
+      destination_endpoint_id: Type.Optional(Nullable(Type.String())),
+      instances: Type.Optional(Nullable(Type.Array(Type.String()))),
+      scenario: Type.Optional(Nullable(Type.String())),
+      ...settings,
+    }),
+  },
+  { examples: [{ transfer: { network_map: { default: 'lan' }, notes: 'after the holidays' } }] },
+);
 
 export const DeleteDisksBody = Type.Object(
   { 'delete-disks': Type.Null() },
-  { title: 'DeleteDisksAction', additionalProperties: true },
+  { title: 'DeleteDisksAction', additionalProperties: true, examples: [{ 'delete-disks': null }] },
 );

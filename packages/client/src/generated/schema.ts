@@ -1073,9 +1073,8 @@ export interface components {
             application: string;
             hostname: string;
             ip_addresses: string[];
-            os_info: {
-                [key: string]: unknown;
-            };
+            /** @description A text or an object: what the host runs */
+            os_info: unknown;
             packages: string[];
         };
         DiagnosticsAnswer: {
@@ -1084,6 +1083,24 @@ export interface components {
         DiskProgress: {
             [key: string]: unknown;
         };
+        /**
+         * @example {
+         *       "created_at": "2026-11-21T01:45:52.000000",
+         *       "updated_at": null,
+         *       "deleted_at": null,
+         *       "deleted": "0",
+         *       "id": "6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11",
+         *       "user_id": "0c4f8e0e-1f0e-4d0a-8f5e-5a1f3a0b7c22",
+         *       "project_id": "d2f1b9f6-7a2c-4c9e-8a55-9c3f0e6b1a33",
+         *       "name": "lab",
+         *       "type": "libvirt",
+         *       "description": null,
+         *       "connection_info": {
+         *         "uri": "qemu+ssh://root@kvm1.example.org/system"
+         *       },
+         *       "mapped_regions": []
+         *     }
+         */
         Endpoint: {
             /** @description What the provider needs to connect, by its schema (GET /providers/{platform}/schemas/16). Secret fields are taken once and never shown again */
             connection_info: {
@@ -1175,6 +1192,62 @@ export interface components {
                 message: string;
             };
         };
+        /**
+         * @example {
+         *       "created_at": "2026-11-21T01:45:52.000000",
+         *       "updated_at": null,
+         *       "deleted_at": null,
+         *       "deleted": "0",
+         *       "id": "70f7c248-cdc4-4518-92e5-7f63d679d50e",
+         *       "action_id": "a5f7d1b2-04c8-4f61-8f0b-5b1f2d6c7e90",
+         *       "number": 1,
+         *       "type": "transfer_execution",
+         *       "status": "RUNNING",
+         *       "tasks": [
+         *         {
+         *           "created_at": "2026-11-21T01:45:52.000000",
+         *           "updated_at": null,
+         *           "deleted_at": null,
+         *           "deleted": "0",
+         *           "id": "1ac56359-1c1a-4252-80bb-4c70077792dc",
+         *           "execution_id": "70f7c248-cdc4-4518-92e5-7f63d679d50e",
+         *           "instance": "web01",
+         *           "host": "worker1",
+         *           "process_id": 4242,
+         *           "status": "RUNNING",
+         *           "task_type": "REPLICATE_DISKS",
+         *           "exception_details": null,
+         *           "depends_on": null,
+         *           "index": 5,
+         *           "on_error": false,
+         *           "events": [],
+         *           "progress_updates": [
+         *             {
+         *               "created_at": "2026-11-21T01:45:52.000000",
+         *               "updated_at": null,
+         *               "deleted_at": null,
+         *               "deleted": "0",
+         *               "id": "5d1b7c7a-0c3f-4f6f-9f7b-52a5d4f4c101",
+         *               "task_id": "1ac56359-1c1a-4252-80bb-4c70077792dc",
+         *               "index": 1,
+         *               "current_step": 25,
+         *               "total_steps": 100,
+         *               "message": "vda: 5.0 of 20.0 GiB",
+         *               "disk": {
+         *                 "disk_id": "vda",
+         *                 "size": 21474836480,
+         *                 "done": 5368709120,
+         *                 "read": 1073741824,
+         *                 "sent": 536870912,
+         *                 "skipped": 0
+         *               }
+         *             }
+         *           ],
+         *           "error": null
+         *         }
+         *       ]
+         *     }
+         */
         Execution: {
             /**
              * @description UUID
@@ -1513,6 +1586,22 @@ export interface components {
              */
             transfer_id: string;
         };
+        /**
+         * @example {
+         *       "created_at": "2026-11-21T01:45:52.000000",
+         *       "updated_at": null,
+         *       "deleted_at": null,
+         *       "deleted": "0",
+         *       "id": "3b0c9a51-6f6e-4d39-9a57-1f0f6f7c2d11",
+         *       "name": "north",
+         *       "description": "",
+         *       "enabled": true,
+         *       "mapped_endpoints": [
+         *         "6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11"
+         *       ],
+         *       "mapped_services": []
+         *     }
+         */
         Region: {
             /**
              * @description UTC, six fraction digits, no zone
@@ -1858,6 +1947,54 @@ export interface components {
         TokenAction: {
             auth: Record<string, never>;
         };
+        /**
+         * @example {
+         *       "created_at": "2026-11-21T01:45:52.000000",
+         *       "updated_at": null,
+         *       "deleted_at": null,
+         *       "deleted": "0",
+         *       "base_id": "a5f7d1b2-04c8-4f61-8f0b-5b1f2d6c7e90",
+         *       "id": "a5f7d1b2-04c8-4f61-8f0b-5b1f2d6c7e90",
+         *       "user_id": "0c4f8e0e-1f0e-4d0a-8f5e-5a1f3a0b7c22",
+         *       "project_id": "d2f1b9f6-7a2c-4c9e-8a55-9c3f0e6b1a33",
+         *       "type": "transfer",
+         *       "scenario": "replica",
+         *       "instances": [
+         *         "web01"
+         *       ],
+         *       "executions": [],
+         *       "reservation_id": null,
+         *       "notes": null,
+         *       "origin_endpoint_id": "6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11",
+         *       "destination_endpoint_id": "9e4bb9a0-70cb-4b0f-b1f5-0b8b3e0d5a44",
+         *       "origin_minion_pool_id": null,
+         *       "destination_minion_pool_id": null,
+         *       "instance_osmorphing_minion_pool_mappings": {},
+         *       "source_environment": {},
+         *       "destination_environment": {
+         *         "network_map": {
+         *           "default": "lan"
+         *         },
+         *         "storage_mappings": {}
+         *       },
+         *       "network_map": {
+         *         "default": "lan"
+         *       },
+         *       "storage_mappings": {},
+         *       "transfer_result": null,
+         *       "last_execution_status": "UNEXECUTED",
+         *       "user_scripts": {
+         *         "global": {},
+         *         "instances": {}
+         *       },
+         *       "clone_disks": true,
+         *       "skip_os_morphing": false,
+         *       "clustered": false,
+         *       "options": {
+         *         "rate_limit": 104857600
+         *       }
+         *     }
+         */
         Transfer: {
             /**
              * @description UUID
@@ -2455,6 +2592,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "endpoint": {
+                 *         "description": "rack 4"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["EndpointUpdate"];
             };
         };
@@ -2739,6 +2883,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "limits": {
+                 *         "rate_limit": 104857600
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["LimitsUpdate"];
             };
         };
@@ -3515,6 +3666,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "region": {
+                 *         "name": "north",
+                 *         "description": "the cold one"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["RegionCreate"];
             };
         };
@@ -3581,6 +3740,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "region": {
+                 *         "enabled": false
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["RegionUpdate"];
             };
         };
@@ -3747,6 +3913,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "service": {
+                 *         "host": "worker1",
+                 *         "binary": "godwit-worker",
+                 *         "topic": "godwit_worker.0"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["ServiceCreate"];
             };
         };
@@ -3813,6 +3988,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "service": {
+                 *         "enabled": false,
+                 *         "mapped_regions": []
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["ServiceUpdate"];
             };
         };
@@ -4003,6 +4186,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "transfer": {
+                 *         "network_map": {
+                 *           "default": "lan"
+                 *         },
+                 *         "notes": "after the holidays"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["TransferUpdate"];
             };
         };
@@ -4067,6 +4260,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "delete-disks": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["DeleteDisksAction"];
             };
         };
