@@ -13,7 +13,7 @@ export async function migrateDatabase(config: Config, databaseUrl: string, log: 
   await withConnection(databaseUrl, async (connection) => {
     const ran = await migrate(connection, () => migrateEngine(connection));
     if (ran.length > 0) log.info({ migrations: ran }, 'the database was brought up to date');
-    if (config.auth === 'local') await ensureAccess(connection, config, log);
+    await ensureAccess(connection, config, log);
   });
 }
 
