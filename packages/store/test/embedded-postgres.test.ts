@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -20,6 +20,10 @@ import { GodwitError } from '@godwit/domain';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type EmbeddedPostgres, embeddedUrl, type PostgresOptions, startPostgres } from '../src/embedded-postgres.ts';
+
+/** Only where one may make namespaces can a full disk and a forbidden namespace be brought about. */
+const namespace = ['unshare', '--user', '--map-root-user', '--mount'];
+const confined = spawnSync(namespace[0]!, [...namespace.slice(1), 'true']).status === 0 ? it : undefined;
 
 const fixture = path.join(import.meta.dirname, 'start-postgres.fixture.ts');
 let folder = '';
@@ -188,13 +192,10 @@ describe('the embedded Postgres', () => {
     }
   });
 
-  it('says that the disk is full, before and after there is a cluster', async () => {
+  confined?.('says that the disk is full, before and after there is a cluster', async () => {
     // A small file system of its own, in a namespace where anybody may mount one.
     const small = (size: string, rest: string) => [
-      'unshare',
-      '--user',
-      '--map-root-user',
-      '--mount',
+      ...namespace,
       'sh',
       '-c',
       `mount -t tmpfs -o size=${size} none ${folder} && ${rest} exec "$@"`,
@@ -205,16 +206,8 @@ describe('the embedded Postgres', () => {
     expect(await startProgram(small('120m', fill))).toMatchObject({ code: 'DATABASE_DISK_FULL' });
   });
 
-  it('says what to do where root may not make user namespaces', async () => {
-    const forbidden = [
-      'unshare',
-      '--user',
-      '--map-root-user',
-      'sh',
-      '-c',
-      'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"',
-      'sh',
-    ];
+  confined?.('says what to do where root may not make user namespaces', async () => {
+    const forbidden = [...namespace, 'sh', '-c', 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', 'sh'];
     const said = await startProgram(forbidden);
     expect(said).toMatchObject({ code: 'DATABASE_ROOT' });
     expect(said.text).toContain('user namespaces');
