@@ -39,6 +39,7 @@ import type {
   ExecuteTransferRequest,
   StartedExecution,
 } from './engine-client.ts';
+import { News } from './news.ts';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
 import {
   becomeExecution,
@@ -293,16 +294,18 @@ async function cancel(place: StartPlace, execution: Execution, mode: CancelMode)
   await trx.selectFrom('execution').select('id').where('id', '=', execution.id).forUpdate().execute();
   const row = await requestCancel(trx, execution.id, mode);
   if (row === undefined) throw refuse;
-  const projectId = await projectOf(place, execution);
+  const news = new News(await projectOf(place, execution));
   const tasks = await taskStates(trx, execution.id);
   if (mode === 'cooperative') {
-    await changeTasks(trx, projectId, tasks, cancelTasks(tasks));
-    if (row.status === 'RUNNING') await becomeExecution(trx, projectId, execution.id, 'CANCELLING');
+    await changeTasks(trx, news, tasks, cancelTasks(tasks));
+    if (row.status === 'RUNNING') await becomeExecution(trx, news, execution.id, 'CANCELLING');
+    await news.write(trx);
     return;
   }
-  await changeTasks(trx, projectId, tasks, forceCancelTasks(tasks), { fenceOff: true });
+  await changeTasks(trx, news, tasks, forceCancelTasks(tasks), { fenceOff: true });
   await fenceOffDisks(place, execution, tasks);
-  await becomeExecution(trx, projectId, execution.id, 'CANCELED');
+  await becomeExecution(trx, news, execution.id, 'CANCELED');
+  await news.write(trx);
   await sql`select pg_notify(${REAP_CHANNEL}, '')`.execute(trx);
 }
 

@@ -10,7 +10,6 @@ import {
 } from '@godwit/domain';
 import {
   type ActionType,
-  appendEvent,
   type Database,
   type Deployment,
   type Execution,
@@ -34,6 +33,7 @@ import {
   TASK_WORKFLOW,
   taskWorkflowId,
 } from './contract.ts';
+import { News } from './news.ts';
 
 /** One transaction, as the query builder and as the driver see it, and the durable engine's way in. */
 export interface StartPlace {
@@ -78,7 +78,9 @@ export async function startExecution(place: StartPlace, request: StartRequest): 
       })),
     );
   }
-  await sayExecution(trx, action.project_id, execution);
+  const news = new News(action.project_id);
+  sayExecution(news, execution);
+  await news.write(trx);
   await enqueueExecution(place, execution.id);
   return execution;
 }
@@ -172,29 +174,17 @@ export function deploymentOf(
 /** Sets an execution's status (and its action's) and tells the readers of events. */
 export async function becomeExecution(
   trx: Transaction<Database>,
-  projectId: string,
+  news: News,
   executionId: string,
   status: ExecutionStatus,
 ): Promise<Execution | undefined> {
   const execution = await setExecutionStatus(trx, executionId, status);
-  if (execution !== undefined) await sayExecution(trx, projectId, execution);
+  if (execution !== undefined) sayExecution(news, execution);
   return execution;
 }
 
-async function sayExecution(trx: Transaction<Database>, projectId: string, execution: Execution): Promise<void> {
+function sayExecution(news: News, execution: Execution): void {
   const { id, action_id, action_type, number, status, type } = execution;
-  await appendEvent(trx, {
-    projectId,
-    type: 'execution.updated',
-    objectType: 'execution',
-    objectId: id,
-    payload: { action_id, action_type, number, type, status },
-  });
-  await appendEvent(trx, {
-    projectId,
-    type: `${action_type}.updated`,
-    objectType: action_type,
-    objectId: action_id,
-    payload: { last_execution_status: status, execution_id: id },
-  });
+  news.add('execution.updated', 'execution', id, { action_id, action_type, number, type, status });
+  news.add(`${action_type}.updated`, action_type, action_id, { last_execution_status: status, execution_id: id });
 }

@@ -6,8 +6,9 @@ import {
   type TaskType,
   transition,
 } from '@godwit/domain';
-import { appendEvent, type Database } from '@godwit/store';
+import type { Database } from '@godwit/store';
 import { sql, type Transaction } from 'kysely';
+import type { News } from './news.ts';
 
 type Trx = Transaction<Database>;
 
@@ -46,7 +47,7 @@ export interface ChangeOptions {
 /** Writes status changes that need no work, in the rows and in `tasks`, and tells the readers of events. */
 export async function changeTasks(
   trx: Trx,
-  projectId: string,
+  news: News,
   tasks: readonly BoardTask[],
   changes: readonly { id: string; from: TaskStatus; to: TaskStatus }[],
   options: ChangeOptions = {},
@@ -73,17 +74,16 @@ export async function changeTasks(
       if (task === undefined) continue;
       task.status = to;
       if (options.fenceOff === true) task.attempt += 1;
-      await sayTask(trx, projectId, task);
+      sayTask(news, task);
     }
   }
 }
 
-export async function sayTask(trx: Trx, projectId: string, task: BoardTask): Promise<void> {
-  await appendEvent(trx, {
-    projectId,
-    type: 'task.updated',
-    objectType: 'task',
-    objectId: task.id,
-    payload: { execution_id: task.executionId, instance: task.instance, task_type: task.type, status: task.status },
+export function sayTask(news: News, task: BoardTask): void {
+  news.add('task.updated', 'task', task.id, {
+    execution_id: task.executionId,
+    instance: task.instance,
+    task_type: task.type,
+    status: task.status,
   });
 }

@@ -1,6 +1,7 @@
 import { type GodwitError, isFinalTask, TASK_TRANSITIONS, type TaskStatus, transition } from '@godwit/domain';
 import { type Database, mergeInfo, toJson } from '@godwit/store';
 import { sql, type Transaction } from 'kysely';
+import type { News } from './news.ts';
 import type { TaskOutcome } from './run-task.ts';
 import { type BoardTask, sayTask } from './task-board.ts';
 
@@ -12,7 +13,7 @@ type Trx = Transaction<Database>;
  */
 export async function claimTasks(
   trx: Trx,
-  projectId: string,
+  news: News,
   worker: { host: string },
   tasks: readonly BoardTask[],
 ): Promise<void> {
@@ -43,7 +44,7 @@ export async function claimTasks(
       )
       .execute();
   }
-  for (const task of tasks) await sayTask(trx, projectId, task);
+  for (const task of tasks) sayTask(news, task);
 }
 
 /**
@@ -52,7 +53,7 @@ export async function claimTasks(
  */
 export async function endTask(
   trx: Trx,
-  projectId: string,
+  news: News,
   actionId: string,
   task: BoardTask,
   attempt: number,
@@ -74,7 +75,7 @@ export async function endTask(
     .where('attempt', '=', attempt)
     .execute();
   if (Object.keys(outcome.info).length > 0) await mergeInfo(trx, actionId, task.instance, outcome.info);
-  await sayTask(trx, projectId, task);
+  sayTask(news, task);
   return true;
 }
 

@@ -40,6 +40,9 @@ import type { WorkerContext } from './worker-context.ts';
 import { walkExecution } from './workflows/execution.ts';
 import { runQueuedTask } from './workflows/task.ts';
 
+/** Milliseconds between looks at a queue: the wait of a start, against two queries a look while nothing happens. */
+const POLL_MS = 100;
+
 export interface WorkerOptions {
   /** Postgres, migrated by somebody else: a worker waits until it is. */
   databaseUrl: string;
@@ -233,13 +236,13 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
   await worker.durable.registerQueue(CONTROL_QUEUE, {
     // A walk costs some kilobytes while its copies run: this bounds memory, not speed.
     workerConcurrency: 500,
-    minPollingIntervalMs: 50,
+    minPollingIntervalMs: POLL_MS,
   });
   for (const region of regions) {
     await worker.durable.registerQueue(regionQueue(region), {
       workerConcurrency: options.copies ?? 4,
       partitionConcurrency: Math.max(options.copies ?? 4, options.copiesPerEndpoint ?? 8),
-      minPollingIntervalMs: 50,
+      minPollingIntervalMs: POLL_MS,
     });
   }
   DBOS.setConfig({

@@ -10,6 +10,7 @@ import { type Database, type Execution, transactionWithClient } from '@godwit/st
 import type { Transaction } from 'kysely';
 import { taskWorkflowId } from '../contract.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
+import { News } from '../news.ts';
 import { type Ends, endsOf, placeOf } from '../placement.ts';
 import { runTask, type TaskOutcome } from '../run-task.ts';
 import { settleExecution } from '../settle.ts';
@@ -120,13 +121,14 @@ class Walk {
     if (execution === undefined || FINAL_EXECUTION_STATUSES.includes(execution.status)) return 'over';
     this.#action ??= await readAction(trx, execution);
     const { id: actionId, projectId, ends } = this.#action;
+    const news = new News(projectId);
     const tasks = await taskStates(trx, execution.id);
     const byId = new Map(tasks.map((task) => [task.id, task]));
     const canceling = execution.cancel_requested !== null;
 
     for (const { task, outcome } of ended) {
       const row = byId.get(task.id);
-      if (row !== undefined) await endTask(trx, projectId, actionId, row, task.attempt, outcome);
+      if (row !== undefined) await endTask(trx, news, actionId, row, task.attempt, outcome);
     }
     if (canceling) worker.runs.cancel(execution.id, false);
 
@@ -135,7 +137,7 @@ class Walk {
     const given = orphans.filter((task) => task.status === 'CANCELLING');
     await changeTasks(
       trx,
-      projectId,
+      news,
       tasks,
       given.map((task) => ({ id: task.id, from: task.status, to: 'CANCELED' as const })),
       { fenceOff: true },
@@ -143,7 +145,7 @@ class Walk {
     const again = orphans.filter((task) => !given.includes(task));
 
     const next = advance(tasks, canceling);
-    await changeTasks(trx, projectId, tasks, next.change);
+    await changeTasks(trx, news, tasks, next.change);
     const start = [...again, ...next.start.flatMap((id) => byId.get(id) ?? [])];
     const begun: BoardTask[] = [];
     for (const task of start) {
@@ -152,21 +154,23 @@ class Walk {
         begun.push(task);
         continue;
       }
-      await changeTasks(trx, projectId, tasks, [{ id: task.id, from: task.status, to: 'PENDING' }]);
+      await changeTasks(trx, news, tasks, [{ id: task.id, from: task.status, to: 'PENDING' }]);
       await enqueueTask(place, task.id, where.region, where.endpoint);
       this.#handedOut?.add(task.id);
     }
-    await claimTasks(trx, projectId, worker.service, begun);
+    await claimTasks(trx, news, worker.service, begun);
 
     const status = deriveExecutionStatus(tasks, canceling);
     if (FINAL_EXECUTION_STATUSES.includes(status)) {
-      const over = await becomeExecution(trx, projectId, execution.id, status);
+      const over = await becomeExecution(trx, news, execution.id, status);
+      await news.write(trx);
       if (over !== undefined) await settleExecution(place, over);
       return 'over';
     }
     if (status !== execution.status || execution.started_at === null) {
-      await becomeExecution(trx, projectId, execution.id, status);
+      await becomeExecution(trx, news, execution.id, status);
     }
+    await news.write(trx);
     return begun;
   }
 

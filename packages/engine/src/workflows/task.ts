@@ -3,6 +3,7 @@ import type { Database, Execution } from '@godwit/store';
 import { sql, type Transaction } from 'kysely';
 import { TASK_CHANNEL } from '../contract.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
+import { News } from '../news.ts';
 import { runTask } from '../run-task.ts';
 import { type BoardTask, changeTasks, taskStates } from '../task-board.ts';
 import { claimTasks, endTask } from '../task-end.ts';
@@ -19,14 +20,16 @@ export async function runQueuedTask(worker: WorkerContext, taskId: string): Prom
     return worker.db.transaction().execute(async (trx) => {
       const board = await lockBoard(trx, taskId);
       if (board === undefined || isFinalTask(board.task.status)) return undefined;
-      const { execution, projectId, task } = board;
+      const { execution, news, task } = board;
       if (task.status === 'CANCELLING') {
         // Canceled while nobody ran it: its worker had died.
-        await changeTasks(trx, projectId, [task], [{ id: task.id, from: task.status, to: 'CANCELED' }]);
+        await changeTasks(trx, news, [task], [{ id: task.id, from: task.status, to: 'CANCELED' }]);
+        await news.write(trx);
         await tellWalk(trx, execution.id);
         return undefined;
       }
-      await claimTasks(trx, projectId, worker.service, [task]);
+      await claimTasks(trx, news, worker.service, [task]);
+      await news.write(trx);
       return task;
     });
   });
@@ -37,8 +40,9 @@ export async function runQueuedTask(worker: WorkerContext, taskId: string): Prom
     await worker.db.transaction().execute(async (trx) => {
       const board = await lockBoard(trx, taskId);
       if (board === undefined) return;
-      const { execution, projectId, task } = board;
-      await endTask(trx, projectId, execution.action_id, task, claimed.attempt, outcome);
+      const { execution, news, task } = board;
+      await endTask(trx, news, execution.action_id, task, claimed.attempt, outcome);
+      await news.write(trx);
       await tellWalk(trx, execution.id);
     });
   });
@@ -46,7 +50,7 @@ export async function runQueuedTask(worker: WorkerContext, taskId: string): Prom
 
 interface Board {
   execution: Execution;
-  projectId: string;
+  news: News;
   task: BoardTask;
 }
 
@@ -66,7 +70,7 @@ async function lockBoard(trx: Transaction<Database>, taskId: string): Promise<Bo
     .select('project_id')
     .where('id', '=', execution.action_id)
     .executeTakeFirstOrThrow();
-  return { execution, projectId: action.project_id, task };
+  return { execution, news: new News(action.project_id), task };
 }
 
 async function tellWalk(trx: Transaction<Database>, executionId: string): Promise<void> {
