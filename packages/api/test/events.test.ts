@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { appendEvent, FIRST_EVENT, inTransaction, readEvents } from '@godwit/store';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { appendEvent, FIRST_EVENT, hasEventsAfter, inTransaction, lastEvent, readEvents } from '@godwit/store';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Client, ServedApi } from './served-api.ts';
 
 let api: ServedApi;
@@ -70,9 +70,17 @@ class Reader implements AsyncDisposable {
 const say = (projectId: string | null, n: number, objectId = 'object', type = 'task.updated') =>
   appendEvent(api.db, { projectId, type, objectType: 'task', objectId, payload: { n } });
 
+/** Waits until everything said is visible: transactions of other tests in the same Postgres may hold it back a moment. */
+async function settled(): Promise<void> {
+  while (await hasEventsAfter(api.db, await lastEvent(api.db))) await sleep(10);
+}
+
 describe('the event stream', () => {
+  beforeEach(settled);
+
   test('tells what happens from now on, in the words of the store', async () => {
     await say(api.member.projectId, 1);
+    await settled();
     await using reader = new Reader(api.member);
     expect((await reader.response).headers.get('content-type')).toMatch(/^text\/event-stream/);
     await reader.until(() => reader.comments > 0);
