@@ -156,7 +156,8 @@ inside() {
     ip link set eth0 up
   fi
   if [ -n "$ssh" ]; then
-    mount -t tmpfs tmpfs /run/sshd 2>/dev/null || mkdir -p /run/sshd
+    mkdir -p /run/sshd
+    mount -t tmpfs -o mode=0755 tmpfs /run/sshd
     /usr/sbin/sshd -D -f "$dir/ssh/sshd_config" -E "$dir/log/sshd.log" &
   fi
   hostname "$(basename "$dir")"
@@ -202,9 +203,11 @@ report() {
   [ -z "$ssh" ] || echo "URI_SSH=qemu+ssh://root@$(cat "$dir/address")/system"
 }
 
+ssh_answers() { [ -z "$ssh" ] || (exec 3<>"/dev/tcp/$(cat "$dir/address")/22") 2>/dev/null; }
+
 wait_ready() {
   for _ in $(seq 200); do
-    if v version >/dev/null 2>&1; then return; fi
+    if v version >/dev/null 2>&1 && ssh_answers; then return; fi
     sleep 0.1
   done
   echo "the libvirt host in $dir did not start:" >&2

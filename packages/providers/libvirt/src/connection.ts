@@ -158,6 +158,7 @@ export async function openHost(ctx: ProviderContext): Promise<Host> {
   let ssh: Ssh | null = null;
   if (address.transport === 'ssh') {
     ssh = new Ssh(ctx, address, {
+      folder,
       key: info.ssh_private_key === undefined ? null : await secretFile(folder, 'key', info.ssh_private_key),
       knownHosts: info.ssh_known_hosts === undefined ? null : await secretFile(folder, 'known', info.ssh_known_hosts),
     });

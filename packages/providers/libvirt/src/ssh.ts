@@ -11,6 +11,8 @@ import type { ProviderContext } from '@godwit/provider';
 import type { HostAddress } from './connection.ts';
 
 export interface SshFiles {
+  /** Private folder for the socket of the shared connection. */
+  folder: string;
   /** Private key; null: the user's own. */
   key: string | null;
   /** Known hosts; null: the user's own. */
@@ -29,6 +31,10 @@ export interface Tunnel {
 /** A socket path has room for 107 bytes; the file name needs 16. */
 const MAX_FOLDER = 90;
 const START_MS = 20_000;
+/** A control socket's path gets a suffix of 17 bytes while it is made. */
+const MAX_CONTROL_FOLDER = 80;
+/** Seconds that the shared connection outlives its last user. */
+const PERSIST_S = 15;
 
 /** OpenSSH's client as a subprocess. It never asks for anything, and an unknown host key is refused. */
 export class Ssh {
@@ -44,7 +50,7 @@ export class Ssh {
 
   /** A script that libvirt runs in place of `ssh`. */
   wrapper(): string {
-    return `#!/bin/sh\nexec ssh ${this.#options().map(quoteShell).join(' ')} "$@"\n`;
+    return `#!/bin/sh\nexec ssh ${[...this.#options(), ...this.#sharing()].map(quoteShell).join(' ')} "$@"\n`;
   }
 
   /**
@@ -53,7 +59,7 @@ export class Ssh {
    * @throws GodwitError CONNECTION_FAILED, AUTHENTICATION_FAILED, CANCELED; any other exit code is a result
    */
   async run(args: readonly string[], limits: { timeoutMs?: number; input?: string } = {}): Promise<ToolResult> {
-    const child = spawn(await needTool('ssh', this.#ctx.endpoint), this.#destination(args), {
+    const child = spawn(await needTool('ssh', this.#ctx.endpoint), this.#destination(args, this.#sharing()), {
       env: environment(),
       stdio: ['pipe', 'pipe', 'pipe'],
     });
@@ -134,6 +140,14 @@ export class Ssh {
       options.push('StrictHostKeyChecking=yes', `UserKnownHostsFile=${knownHosts}`, 'GlobalKnownHostsFile=/dev/null');
     }
     if (key !== null) options.push('IdentitiesOnly=yes', `IdentityFile=${key}`);
+    return options.flatMap((option) => ['-o', option]);
+  }
+
+  /** Short commands go through one connection: a handshake for each would take longer than the work. */
+  #sharing(): string[] {
+    const { folder } = this.#files;
+    if (folder.length > MAX_CONTROL_FOLDER) return [];
+    const options = ['ControlMaster=auto', `ControlPath=${folder}/c`, `ControlPersist=${PERSIST_S}`];
     return options.flatMap((option) => ['-o', option]);
   }
 
