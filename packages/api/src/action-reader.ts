@@ -1,5 +1,6 @@
 import type { JsonObject } from '@godwit/domain';
 import * as store from '@godwit/store';
+import { found } from './request-error.ts';
 import type { Execution } from './schemas/execution.ts';
 import { executionToWire, type TaskDetails } from './wire/execution.ts';
 
@@ -21,6 +22,12 @@ export async function executionsToWire(db: store.Db, rows: readonly store.Execut
     rows.map((row) => row.id),
   );
   return rows.map((row) => executionToWire(row, tasks.get(row.id) ?? [], details));
+}
+
+/** An execution that was just started: its tasks have nothing to tell yet. */
+export async function freshExecutionToWire(db: store.Db, executionId: string): Promise<Execution> {
+  const [row, tasks] = await Promise.all([store.getExecution(db, executionId), store.listTasks(db, executionId)]);
+  return executionToWire(found(row, 'Execution', executionId), tasks);
 }
 
 /** The blackboards of several actions. */

@@ -1,7 +1,7 @@
 import { ACTIVE_EXECUTION_STATUSES, GodwitError } from '@godwit/domain';
 import * as store from '@godwit/store';
 import { actionOf, forceOf } from '../action-body.ts';
-import { executionsToWire } from '../action-reader.ts';
+import { executionsToWire, freshExecutionToWire } from '../action-reader.ts';
 import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import { onAction, onTransfer } from '../engine-refusal.ts';
@@ -20,13 +20,14 @@ export function executionRoutes(app: App, api: ApiContext): void {
   /** The execution of the URL; 404 when it is another transfer's or another tenant's. */
   async function executionOf(request: ScopedRequest): Promise<store.Execution> {
     const { transfer_id: transferId, execution_id: id } = request.params;
-    const transfer = await store.getTransfer(db, transferId, scopeOf(request));
-    const execution = transfer && (await store.getExecution(db, id));
-    const here = execution?.action_id === transferId ? execution : undefined;
-    if (here === undefined) {
+    const [transfer, execution] = await Promise.all([
+      store.getTransfer(db, transferId, scopeOf(request)),
+      store.getExecution(db, id),
+    ]);
+    if (transfer === undefined || execution?.action_id !== transferId) {
       throw new GodwitError('NOT_FOUND', `Execution with ID '${id}' for Transfer '${transferId}'`);
     }
-    return here;
+    return execution;
   }
 
   app.get(
@@ -46,12 +47,14 @@ export function executionRoutes(app: App, api: ApiContext): void {
       const query = pageOf(request.query);
       const status = statusOf(request.query, 'task execution');
       const id = request.params.transfer_id;
-      if ((await store.getTransfer(db, id, scopeOf(request))) === undefined) return { executions: [] };
-      const rows = await store.listExecutions(db, id, {
-        ...query,
-        ...(status !== undefined && { status: status as store.Execution['status'] }),
-      });
-      return { executions: await executionsToWire(db, rows) };
+      const [transfer, rows] = await Promise.all([
+        store.getTransfer(db, id, scopeOf(request)),
+        store.listExecutions(db, id, {
+          ...query,
+          ...(status !== undefined && { status: status as store.Execution['status'] }),
+        }),
+      ]);
+      return { executions: transfer === undefined ? [] : await executionsToWire(db, rows) };
     },
   );
 
@@ -115,8 +118,7 @@ export function executionRoutes(app: App, api: ApiContext): void {
           ...(wanted.audit && { audit: wanted.audit }),
         }),
       );
-      const row = found(await store.getExecution(db, executionId), 'Execution', executionId);
-      return { execution: (await executionsToWire(db, [row]))[0]! };
+      return { execution: await freshExecutionToWire(db, executionId) };
     },
   );
 

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { JsonObject } from '@godwit/domain';
 import * as store from '@godwit/store';
 import { actionOf } from '../action-body.ts';
-import { executionsToWire, readInfo } from '../action-reader.ts';
+import { executionsToWire, freshExecutionToWire, readInfo } from '../action-reader.ts';
 import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import { onTransfer } from '../engine-refusal.ts';
@@ -218,8 +218,7 @@ export function transferRoutes(app: App, api: ApiContext): void {
         );
       }
       const { executionId } = await onTransfer(db, id, () => api.engine.deleteDisks(id));
-      const execution = found(await store.getExecution(db, executionId), 'Execution', executionId);
-      return { execution: (await executionsToWire(db, [execution]))[0]! };
+      return { execution: await freshExecutionToWire(db, executionId) };
     },
   );
 }
