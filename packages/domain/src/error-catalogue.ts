@@ -261,13 +261,13 @@ export const errorCatalogue = {
     'permanent',
     500,
     'The key {object} that encrypted this secret is not in the key file.',
-    'Restore GODWIT_HOME/keys from the backup.',
+    'Restore GODWIT_HOME/keys from the backup; a second machine needs a copy of the keys of the first.',
   ),
   SECRET_KEY_FILE: entry(
     'permanent',
     500,
     'The key file {object} cannot be used: {reason}',
-    'Restore it from the backup of GODWIT_HOME/keys.',
+    'Restore it from the backup of GODWIT_HOME/keys; a second machine needs a copy of that of the first.',
   ),
   SECRET_CORRUPT: entry(
     'corrupt',

@@ -1,5 +1,5 @@
 import { migrateEngine } from '@godwit/engine';
-import { type Connection, connect, ensureDatabase, migrate, rotateSecrets, SecretBox } from '@godwit/store';
+import { type Connection, connect, ensureDatabase, migrate, requireKeys, rotateSecrets } from '@godwit/store';
 import type { Logger } from 'pino';
 import { ensureAccess } from './administrator.ts';
 import type { Config } from './config.ts';
@@ -8,11 +8,11 @@ import { homePaths, prepareHome } from './home.ts';
 /** `db migrate`: the schema, the key file, the administrator and the way in. Safe to run at any time, any number at once. */
 export async function migrateDatabase(config: Config, databaseUrl: string, log: Logger): Promise<void> {
   prepareHome(config.home);
-  SecretBox.load(homePaths(config.home).secretKeys, true);
   if (config.databaseUrl === undefined) await ensureDatabase(databaseUrl);
   await withConnection(databaseUrl, async (connection) => {
     const ran = await migrate(connection, () => migrateEngine(connection));
     if (ran.length > 0) log.info({ migrations: ran }, 'the database was brought up to date');
+    await requireKeys(connection, homePaths(config.home).secretKeys);
     await ensureAccess(connection, config, log);
   });
 }

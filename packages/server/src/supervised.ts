@@ -44,6 +44,8 @@ export function onEnd(stop: () => Promise<void>, report: (error: unknown) => voi
     );
   };
   process.on('SIGTERM', () => end(0));
-  if (isSupervised()) process.on('disconnect', () => end(1));
-  else process.on('SIGINT', () => end(0));
+  if (!isSupervised()) process.on('SIGINT', () => end(0));
+  else if (process.connected) process.on('disconnect', () => end(1));
+  // The supervisor died while this process was starting.
+  else end(1);
 }

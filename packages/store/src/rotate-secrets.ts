@@ -51,3 +51,20 @@ async function reseal(connection: Connection, secrets: SecretBox, table: SealedP
   const missed = left.rows.some((row) => sealedKeyId(row.sealed) !== secrets.keyId);
   return missed ? count + (await reseal(connection, secrets, table)) : count;
 }
+
+/**
+ * Sees to it that every secret of the database can be opened with the key file, which is made when there are none yet.
+ *
+ * @throws GodwitError SECRET_KEY_FILE when secrets are there and the file is not; SECRET_KEY_MISSING when it is of another
+ *   installation or too old
+ */
+export async function requireKeys(connection: Connection, keyFile: string): Promise<SecretBox> {
+  const { rows } = await connection.pool.query<{ head: Buffer }>(
+    `select distinct substring(sealed for 2 + get_byte(sealed, 1)) as head from (
+       select connection_secret as sealed from endpoint union all select sealed from setting) as every
+     where length(sealed) > 2`,
+  );
+  const secrets = SecretBox.load(keyFile, rows.length === 0);
+  for (const { head } of rows) secrets.requireKey(sealedKeyId(head) ?? 'of an unknown form');
+  return secrets;
+}

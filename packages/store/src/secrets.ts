@@ -108,6 +108,18 @@ export class SecretBox {
     return Buffer.concat([Buffer.from([VERSION, id.length]), id, nonce, cipher.getAuthTag(), text]);
   }
 
+  /** @throws GodwitError SECRET_KEY_MISSING when what this key sealed could not be opened */
+  requireKey(id: string): void {
+    this.#key(id);
+  }
+
+  #key(id: string): Buffer {
+    if (!this.#keys.has(id)) this.#refresh();
+    const key = this.#keys.get(id);
+    if (key === undefined) throw new GodwitError('SECRET_KEY_MISSING', `${id} (wanted in ${this.#file})`);
+    return key;
+  }
+
   /**
    * Opens what was sealed for this place.
    *
@@ -122,9 +134,7 @@ export class SecretBox {
     if (id === undefined || bytes.length < body + NONCE_BYTES + TAG_BYTES) {
       throw new GodwitError('SECRET_CORRUPT', what);
     }
-    if (!this.#keys.has(id)) this.#refresh();
-    const key = this.#keys.get(id);
-    if (key === undefined) throw new GodwitError('SECRET_KEY_MISSING', `${id} of ${this.#file}`);
+    const key = this.#key(id);
     try {
       const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(body, body + NONCE_BYTES));
       decipher.setAAD(associatedData(place));

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import {
   insertEndpoint,
   listEndpoints,
   openConnectionInfo,
+  requireKeys,
   rotateSecrets,
   SecretBox,
   sealedKeyId,
@@ -184,6 +185,18 @@ describe('a rotation', () => {
     expect(await openConnectionInfo(database.db, SecretBox.load(keyFile), second.id)).toMatchObject({
       password: 'second',
     });
+  });
+
+  it('or a start with the keys of another installation is refused before anything is lost', async () => {
+    const box = await requireKeys(database, keyFile);
+    const { id } = await insertEndpoint(database.db, box, endpoint('x'));
+    expect((await requireKeys(database, keyFile)).keyId).toBe(box.keyId);
+    const other = path.join(folder, 'other.json');
+    await expect(requireKeys(database, other)).rejects.toMatchObject({ code: 'SECRET_KEY_FILE' });
+    expect(existsSync(other)).toBe(false);
+    SecretBox.load(other, true);
+    await expect(requireKeys(database, other)).rejects.toMatchObject({ code: 'SECRET_KEY_MISSING' });
+    expect(await openConnectionInfo(database.db, box, id)).toMatchObject({ password: 'x' });
   });
 
   it('forgets no key when a secret does not open', async () => {
