@@ -3,8 +3,8 @@ import type { LedgerEntry, LedgerKind } from '@godwit/provider';
 import {
   type LedgerRow,
   mappedRegions,
+  markReaped,
   markRemovalFailed,
-  markRemoved,
   markRemoving,
   openConnectionInfo,
   reapableLedger,
@@ -19,8 +19,11 @@ import type { WorkerContext } from './worker-context.ts';
 export const REAPER_EVERY_MS = 15_000;
 /** Milliseconds that one removal may take. */
 const REMOVAL_MS = 120_000;
-const FIRST_WAIT_MS = 1_000;
-const MAX_WAIT_MS = 300_000;
+/**
+ * Milliseconds after its announcement during which a thing that was never confirmed may yet appear: what was asked of a
+ * platform goes on there when the worker that asked dies or is told to stop.
+ */
+const SETTLE_MS = 30_000;
 
 /**
  * Removes what nobody needs any more, newest first, and nothing that the ledger does not name. An entry that cannot be
@@ -28,19 +31,12 @@ const MAX_WAIT_MS = 300_000;
  * Returns how many entries went.
  */
 export async function reap(worker: WorkerContext): Promise<number> {
-  const due = (await reapableLedger(worker.db)).filter((row) => isDue(row, Date.now()));
+  const due = await reapableLedger(worker.db);
   let removed = 0;
   for (const [endpointId, rows] of Map.groupBy(due, (row) => row.endpoint_id)) {
     removed += await reapEndpoint(worker, endpointId, rows);
   }
   return removed;
-}
-
-/** Pause between tries grows with their number. */
-function isDue(row: LedgerRow, now: number): boolean {
-  if (row.attempts === 0 || row.updated_at === null) return true;
-  const wait = Math.min(FIRST_WAIT_MS * 2 ** (row.attempts - 1), MAX_WAIT_MS);
-  return now - row.updated_at.getTime() >= wait;
 }
 
 async function reapEndpoint(worker: WorkerContext, endpointId: string, rows: LedgerRow[]): Promise<number> {
@@ -76,24 +72,33 @@ async function removeEntry(
 ): Promise<boolean> {
   const { db, log } = worker;
   const signal = AbortSignal.any([worker.heart.signal, AbortSignal.timeout(REMOVAL_MS)]);
-  await markRemoving(db, row.id);
+  // Somebody may have announced it anew since the list was read.
+  if (!(await markRemoving(db, row))) return false;
   try {
     const provider = await worker.providers.get(endpoint.type);
+    const ledger = taskLedger(db, { projectId: row.project_id, endpointId: endpoint.id }, { log, signal });
+    const isItself = (kind: string, name: string) => kind === row.kind && name === row.name;
     const entry: LedgerEntry = { id: row.id, kind: row.kind as LedgerKind, name: row.name, handle: row.handle };
     await provider.remove(
       {
         endpoint: `endpoint ${endpoint.name}`,
         connectionInfo: await openConnectionInfo(db, worker.secrets, endpoint.id),
         signal,
-        ledger: taskLedger(db, { projectId: row.project_id, endpointId: endpoint.id }, { log, signal }),
+        // Whether the entry itself is gone is decided below, where it is known whether somebody wants it again.
+        ledger: {
+          ...ledger,
+          removed: async (kind, name) => {
+            if (!isItself(kind, name)) await ledger.removed(kind, name);
+          },
+        },
         workDir: await endpointWorkDir(worker, endpoint.id),
         progress: (message) => log.debug({ ledger: row.id }, message),
       },
       entry,
     );
-    await markRemoved(db, row.id);
-    log.info({ ledger: row.id, kind: row.kind, name: row.name }, 'removed a leftover');
-    return true;
+    const gone = await markReaped(db, row, SETTLE_MS);
+    if (gone) log.info({ ledger: row.id, kind: row.kind, name: row.name }, 'removed a leftover');
+    return gone;
   } catch (error) {
     const reason = error instanceof GodwitError ? error.explain() : String(error);
     await markRemovalFailed(db, row.id, reason);

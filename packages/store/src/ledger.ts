@@ -18,7 +18,7 @@ export interface LedgerOwner {
 
 /**
  * Announces a creation. The same endpoint, kind and name again gives the same living entry (with the new handle and
- * owner, back in `intended` unless it was made).
+ * owner, back in `intended` unless it was made): it is kept for as long as the new owner needs it, not the former.
  */
 export async function intendLedger(
   db: Db,
@@ -49,6 +49,9 @@ export async function intendLedger(
           handle: sql<string>`case when ledger.state = 'made' then ledger.handle else excluded.handle end`,
           state: sql<LedgerState>`case when ledger.state = 'made' then 'made' else 'intended' end`,
           keep: eb.ref('excluded.keep'),
+          project_id: eb.ref('excluded.project_id'),
+          transfer_id: eb.ref('excluded.transfer_id'),
+          deployment_id: eb.ref('excluded.deployment_id'),
           execution_id: eb.ref('excluded.execution_id'),
           task_id: eb.ref('excluded.task_id'),
           updated_at: sql<Date>`now()`,
@@ -58,28 +61,54 @@ export async function intendLedger(
     .executeTakeFirstOrThrow();
 }
 
-/** Confirms a creation, with what only creation could tell. */
+/**
+ * Confirms a creation, with what only creation could tell. An entry that was removed meanwhile (its execution was ended by
+ * force, and the reaper was faster than the platform) lives again, so that the thing is found and removed after all;
+ * unless a newer entry has the name by now.
+ */
 export async function markMade(db: Db, id: string, handle?: JsonObject): Promise<void> {
   await db
     .updateTable('ledger')
     .set({
       state: 'made',
       updated_at: sql<Date>`now()`,
+      deleted_at: null,
       ...(handle !== undefined && { handle: toJson(handle) }),
     })
     .where('id', '=', id)
-    .where('state', '<>', 'removed')
+    .where((eb) =>
+      eb.or([
+        eb('state', '<>', 'removed'),
+        eb.not(
+          eb.exists(
+            eb
+              .selectFrom('ledger as newer')
+              .select('newer.id')
+              .whereRef('newer.endpoint_id', '=', 'ledger.endpoint_id')
+              .whereRef('newer.kind', '=', 'ledger.kind')
+              .whereRef('newer.name', '=', 'ledger.name')
+              .where('newer.state', '<>', 'removed'),
+          ),
+        ),
+      ]),
+    )
     .execute();
 }
 
-/** Counts a try to remove it. */
-export async function markRemoving(db: Db, id: string): Promise<void> {
-  await db
+/** Counts a try to remove it; false when it is gone, or another execution has announced the same thing since `row` was read. */
+export async function markRemoving(
+  db: Db,
+  row: Pick<LedgerRow, 'id' | 'execution_id' | 'deployment_id'>,
+): Promise<boolean> {
+  const result = await db
     .updateTable('ledger')
     .set((eb) => ({ state: 'removing', attempts: eb('attempts', '+', 1), updated_at: sql<Date>`now()` }))
-    .where('id', '=', id)
+    .where('id', '=', row.id)
     .where('state', '<>', 'removed')
-    .execute();
+    .where('execution_id', 'is not distinct from', row.execution_id)
+    .where('deployment_id', 'is not distinct from', row.deployment_id)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
 }
 
 /** The removal failed; the reaper tries again. */
@@ -89,6 +118,32 @@ export async function markRemovalFailed(db: Db, id: string, reason: string): Pro
     .set({ last_error: reason, updated_at: sql<Date>`now()` })
     .where('id', '=', id)
     .execute();
+}
+
+/**
+ * The reaper's removal is through: the entry is gone, unless somebody announced the same thing anew meanwhile. Of a thing
+ * that was only ever intended it is not known whether it is still about to appear (a command goes on at the platform when
+ * the one who sent it dies): until `settleMs` after its announcement it goes back, to be looked for again.
+ *
+ * @param row as it was before {@link markRemoving}
+ * @returns true when it is gone for good
+ */
+export async function markReaped(db: Db, row: Pick<LedgerRow, 'id' | 'state'>, settleMs: number): Promise<boolean> {
+  const again = sql<boolean>`(${row.state !== 'made'}::boolean
+    and created_at > clock_timestamp() - ${settleMs}::float8 * interval '1 ms')`;
+  const reaped = await db
+    .updateTable('ledger')
+    .set({
+      state: sql<LedgerState>`case when ${again} then 'intended' else 'removed' end`,
+      deleted_at: sql<Date | null>`case when ${again} then null else now() end`,
+      last_error: null,
+      updated_at: sql<Date>`now()`,
+    })
+    .where('id', '=', row.id)
+    .where('state', '=', 'removing')
+    .returning('state')
+    .executeTakeFirst();
+  return reaped?.state === 'removed';
 }
 
 /** It is gone. */
@@ -152,13 +207,18 @@ export async function listLedger(db: Db, scope: Scope, query: LedgerQuery = {}):
 
 /**
  * What nobody needs any more and the reaper may remove, newest first (undo in reverse): entries kept for an execution
- * that has ended or vanished, for a deleted transfer, for a deleted or failed deployment.
+ * that has ended or vanished, for a deleted transfer, for a deleted or failed deployment. An entry that could not be
+ * removed is left out for 1 s, doubled by each try up to 5 min: a platform that is away must not hide the others.
  */
 export async function reapableLedger(db: Db, limit = 100): Promise<LedgerRow[]> {
   return db
     .selectFrom('ledger')
     .selectAll('ledger')
     .where('ledger.state', '<>', 'removed')
+    .where(
+      sql<boolean>`(ledger.attempts = 0 or ledger.updated_at is null or ledger.updated_at
+        <= clock_timestamp() - least(power(2, least(ledger.attempts - 1, 20)), 300) * interval '1 s')`,
+    )
     .where((eb) =>
       eb.or([
         eb.and([

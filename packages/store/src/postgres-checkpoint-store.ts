@@ -35,7 +35,7 @@ export async function claimReplicaDisk(db: Db, id: string, owner: DiskOwner): Pr
     }
     const disk = await trx
       .updateTable('replica_disk')
-      .set((eb) => ({ fence: eb('fence', '+', 1), updated_at: sql<Date>`now()` }))
+      .set((eb) => ({ fence: eb('fence', '+', 1), commit_no: 0, updated_at: sql<Date>`now()` }))
       .where('id', '=', id)
       .returningAll()
       .executeTakeFirst();
@@ -85,6 +85,7 @@ export class PostgresCheckpointStore implements CheckpointStore {
   /** Groups replaced since the last vacuum. */
   #replaced = 0;
   #vacuums = true;
+  #last: { progress: ReplicaProgress | null; number: number } = { progress: null, number: 0 };
 
   /** @param fence of the row that `claimReplicaDisk` returned */
   constructor(db: Db, replicaDiskId: string, fence: number) {
@@ -135,11 +136,17 @@ export class PostgresCheckpointStore implements CheckpointStore {
     return rows.map((row) => row.group_no);
   }
 
-  /** One statement, so one round trip and one flush of the log; every row of it hangs on the fenced update. */
+  /**
+   * One statement, so one round trip and one flush of the log; every row of it hangs on the fenced update. A commit whose
+   * answer was lost is repeated with the same `progress` object. Its first copy may still be on its way, held up by the
+   * network, and must not undo what was committed since: hence the number.
+   */
   async commit(progress: ReplicaProgress, groups: LeafGroup[]): Promise<void> {
+    if (this.#last.progress !== progress) this.#last = { progress, number: this.#last.number + 1 };
+    const { number } = this.#last;
     const owned = sql`
-      update replica_disk set progress = ${toJson(progress)}::jsonb, updated_at = now()
-      where id = ${this.#id} and fence = ${this.#fence}
+      update replica_disk set progress = ${toJson(progress)}::jsonb, commit_no = ${number}, updated_at = now()
+      where id = ${this.#id} and fence = ${this.#fence} and commit_no <= ${number}
       returning id`;
     if (groups.length === 0) {
       const { rows } = await owned.execute(this.#db);

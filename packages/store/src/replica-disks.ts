@@ -80,3 +80,56 @@ export async function deleteReplicaDisks(db: Db, transferId: string, instance?: 
     .returningAll()
     .execute();
 }
+
+/**
+ * Notes that a deployment takes the disks themselves and may write to them: from here on nothing that is known of them
+ * counts, until {@link giveBackReplicaDisks} says that they are as they were.
+ */
+export async function lendReplicaDisks(
+  db: Db,
+  transferId: string,
+  instance: string,
+  deploymentId: string,
+): Promise<void> {
+  await setLent(db, transferId, instance, deploymentId);
+}
+
+/** The disks hold again, byte for byte, what they held when they were lent. */
+export async function giveBackReplicaDisks(db: Db, transferId: string, instance: string): Promise<void> {
+  await setLent(db, transferId, instance, null);
+}
+
+async function setLent(db: Db, transferId: string, instance: string, deploymentId: string | null): Promise<void> {
+  await db
+    .updateTable('replica_disk')
+    .set({ lent_to: deploymentId, updated_at: sql<Date>`now()` })
+    .where('transfer_id', '=', transferId)
+    .where('instance', '=', instance)
+    .execute();
+}
+
+/** Forgets disks that were lent and never given back: nobody knows what they hold. Returns what was forgotten. */
+export async function forgetLentReplicaDisks(db: Db, transferId: string, instance: string): Promise<ReplicaDisk[]> {
+  return db
+    .deleteFrom('replica_disk')
+    .where('transfer_id', '=', transferId)
+    .where('instance', '=', instance)
+    .where('lent_to', 'is not', null)
+    .returningAll()
+    .execute();
+}
+
+/**
+ * Ids of those disks of a transfer that hold a mixture: an execution after the last complete one wrote to them and did not
+ * come to its end.
+ */
+export async function tornReplicaDisks(db: Db, transferId: string): Promise<Set<string>> {
+  const { rows } = await sql<{ id: string }>`
+    select disk.id from replica_disk disk
+    where disk.transfer_id = ${transferId} and (
+      ((disk.progress ->> 'executionNumber')::integer > disk.complete_no
+        and jsonb_array_length(disk.progress -> 'intent') > 0)
+      or exists (select 1 from leaf_group part
+        where part.replica_disk_id = disk.id and part.changed_no > disk.complete_no))`.execute(db);
+  return new Set(rows.map((row) => row.id));
+}

@@ -275,6 +275,10 @@ export interface ReplicaDiskTable extends CommonColumns {
   progress: JsonNullable<JsonObject>;
   /** Attempt that may write; a smaller one is refused. */
   fence: Generated<number>;
+  /** Number of the owner's last commit, from 1 under each fence: one that comes late, after its own repetition, is refused. */
+  commit_no: Generated<number>;
+  /** Deployment that took the disk itself and may be writing to it: what the leaf table says is void until it is given back. */
+  lent_to: Nullable<string>;
 }
 
 export interface LeafGroupTable {

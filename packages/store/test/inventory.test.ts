@@ -52,7 +52,7 @@ describe('the ledger', () => {
     await markMade(database.db, first.id, { path: '/d1', inode: 7 });
     const again = await intendLedger(database.db, owner, entry);
     expect(again).toMatchObject({ id: first.id, state: 'made', handle: { path: '/d1', inode: 7 } });
-    await markRemoving(database.db, first.id);
+    await markRemoving(database.db, first);
     await markRemovalFailed(database.db, first.id, 'host is down');
     expect(await findLedger(database.db, endpointId, 'disk', 'd1')).toMatchObject({
       state: 'removing',

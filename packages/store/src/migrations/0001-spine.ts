@@ -113,7 +113,7 @@ create table replica_disk (
   id text primary key, transfer_id text not null references transfer (id), instance text not null, disk_id text not null,
   size bigint not null, target jsonb, token text, complete_no integer not null default 0,
   complete_size bigint not null default 0, zeroed boolean not null default false, progress jsonb,
-  fence integer not null default 0,
+  fence integer not null default 0, commit_no bigint not null default 0, lent_to text,
   created_at timestamptz not null default clock_timestamp(), updated_at timestamptz, deleted_at timestamptz,
   unique (transfer_id, instance, disk_id))
   with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
