@@ -31,6 +31,7 @@ import { sql } from 'kysely';
 import { type Logger, pino } from 'pino';
 import { askWorker, type CallDesk, openCallDesk } from './call-desk.ts';
 import { APPLICATION, REAP_CHANNEL } from './contract.ts';
+import { refuseUnfitDisks } from './deployable.ts';
 import { durableLog } from './durable-log.ts';
 import type {
   DeployTransferRequest,
@@ -113,7 +114,7 @@ class PostgresEngineClient implements EngineClient {
       const transfer = await lockedTransfer(place, request.transferId);
       await refuseWhileActive(place, transfer);
       await refuseWhileDeploying(place, transfer);
-      await refuseWithoutDisks(place, transfer, request.force === true);
+      await refuseUnfitDisks(place.trx, transfer.id, transfer.instances, request.force === true);
       const test = request.test === true;
       const deployment = await insertDeployment(
         place.trx,
@@ -264,23 +265,6 @@ async function refuseWhileDeploying({ trx }: StartPlace, transfer: Transfer): Pr
   );
   if (active !== undefined) {
     throw new GodwitError('CONFLICT', `transfer ${transfer.id}`, { reason: `deployment ${active.id} is running` });
-  }
-}
-
-async function refuseWithoutDisks({ trx }: StartPlace, transfer: Transfer, force: boolean): Promise<void> {
-  const disks = (await listReplicaDisks(trx, transfer.id)).filter((disk) => disk.target !== null);
-  const bare = transfer.instances.find((name) => !disks.some((disk) => disk.instance === name));
-  if (bare !== undefined) {
-    throw new GodwitError('BAD_REQUEST', `transfer ${transfer.id}`, {
-      reason: `instance ${bare} has no transferred disks; execute the transfer first`,
-    });
-  }
-  if (force) return;
-  const unproven = disks.find((disk) => disk.complete_no === 0);
-  if (unproven !== undefined) {
-    throw new GodwitError('BAD_REQUEST', `transfer ${transfer.id}`, {
-      reason: `disk ${unproven.disk_id} of ${unproven.instance} was never transferred completely; execute the transfer, or use force`,
-    });
   }
 }
 

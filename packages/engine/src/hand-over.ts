@@ -14,7 +14,20 @@ export async function handOverDisks(db: Db, transferId: string, instance: string
       .where('kind', '=', 'disk')
       .where('keep', '=', 'transfer')
       .where('state', '<>', 'removed')
-      .where('task_id', 'in', (qb) => qb.selectFrom('task').select('id').where('instance', '=', instance))
+      .where((eb) =>
+        eb.or([
+          eb('task_id', 'in', (qb) => qb.selectFrom('task').select('id').where('instance', '=', instance)),
+          // The task that made the disk may be long forgotten; the entry still names the same thing as the replica does.
+          eb.exists(
+            eb
+              .selectFrom('replica_disk as disk')
+              .select('disk.id')
+              .where('disk.transfer_id', '=', transferId)
+              .where('disk.instance', '=', instance)
+              .where(sql<boolean>`disk.target -> 'handle' = ledger.handle`),
+          ),
+        ]),
+      )
       .execute();
     await deleteReplicaDisks(trx, transferId, instance);
   });

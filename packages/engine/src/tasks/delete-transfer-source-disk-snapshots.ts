@@ -1,13 +1,14 @@
 import { listReplicaDisks } from '@godwit/store';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import type { TaskContext } from '../task-context.ts';
+import { tokensOn } from './source-snapshot.ts';
 
 /** Stops the source from tracking changes that no later run needs. */
 export default async function deleteTransferSourceDiskSnapshots(context: TaskContext) {
   const { retry, task, transfer, worker } = context;
   const rows = await whileDatabaseIsAway(retry, () => listReplicaDisks(worker.db, transfer.id, task.instance));
   const { context: call, source } = await context.source();
-  const known = (context.info.tokens ?? []) as string[];
+  const known = tokensOn(context.info);
   const tokens = new Set([...known, ...rows.flatMap((row) => (row.token === null ? [] : [row.token]))]);
   for (const token of tokens) await source.dropToken(call, task.instance, token);
   return { tokens: null };

@@ -2,6 +2,7 @@ import { listReplicaDisks } from '@godwit/store';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import type { TaskContext } from '../task-context.ts';
 import { note, recallMaybe } from './blackboard.ts';
+import { tokensOn } from './source-snapshot.ts';
 
 /**
  * Ends the snapshot of this execution. Its change token is kept when a disk's next run will build on it; tokens that no
@@ -21,9 +22,8 @@ export default async function deleteTransferSourceResources(context: TaskContext
     [...made].some((token) => needed.has(token)),
   );
   await context.worker.reach('DELETE_TRANSFER_SOURCE_RESOURCES:released');
-  const before = (context.info.tokens ?? []) as string[];
-  for (const token of new Set([...before, ...made])) {
+  for (const token of new Set([...tokensOn(context.info), ...made])) {
     if (!needed.has(token)) await source.dropToken(call, snapshot.instance, token);
   }
-  return { ...note({ snapshot: null }), tokens: [...needed] };
+  return { ...note({ snapshot: null }), tokens: [...needed], snapshot_retakes: null };
 }

@@ -1,3 +1,4 @@
+import type { JsonObject } from '@godwit/domain';
 import type { Snapshot, TargetDisk } from '@godwit/provider';
 import type { ReplicaDisk } from '@godwit/store';
 import { sql } from 'kysely';
@@ -27,9 +28,17 @@ export async function takeSnapshot(
     resume: before?.key === key,
   });
   await context.worker.reach('REPLICATE_DISKS:frozen');
-  await context.write(note({ snapshot }));
+  // Its tokens too: should this execution end without cleaning up, the next one drops those that nobody needs.
+  const tokens = new Set([
+    ...tokensOn(board),
+    ...snapshot.disks.flatMap(({ token }) => (token === null ? [] : [token])),
+  ]);
+  await context.write({ ...note({ snapshot }), tokens: [...tokens] });
   return snapshot;
 }
+
+/** Change tokens that the platform may still hold for this instance of the transfer. */
+export const tokensOn = (board: JsonObject): string[] => (Array.isArray(board.tokens) ? board.tokens.map(String) : []);
 
 const retakesOf = (value: unknown): string => (typeof value === 'number' && value > 0 ? String(value) : '');
 
@@ -48,7 +57,13 @@ export async function forgetSnapshot(context: TaskContext): Promise<number> {
   await whileDatabaseIsAway(retry, () =>
     worker.db
       .updateTable('replica_disk')
-      .set({ complete_no: 0, complete_size: 0, token: null, updated_at: sql<Date>`now()` })
+      .set((eb) => ({
+        complete_no: 0,
+        complete_size: 0,
+        token: null,
+        fence: eb('fence', '+', 1),
+        updated_at: sql<Date>`now()`,
+      }))
       .where('transfer_id', '=', transfer.id)
       .where('instance', '=', task.instance)
       .where('complete_no', '=', execution.number)
