@@ -40,7 +40,7 @@ export async function deployInstance(ctx: ProviderContext, request: DeployReques
   const key = checkedKey(request.key);
   const { folder, finished } = await chooseFolder(root, request);
   const handle: JsonObject = { folder, key };
-  const entry = await ctx.ledger.intend('instance', folder, handle, 'deployment');
+  const entry = await ctx.ledger.intend('instance', entryName(folder, key), handle, 'deployment');
   if (!finished) {
     const building = buildingFolder(key);
     await makeMarked(join(root, building), { kind: 'instance', key, transfer: request.transfer });
@@ -65,8 +65,10 @@ export async function finalizeInstance(
   }
   const { info } = await loadInstance(ctx, deployed.id, {});
   if (!request.test) {
+    const { folder, key } = checkInput(handleSchema, deployed.handle, `handle of instance ${deployed.id}`);
+    const name = entryName(folder, key);
     // From here on it is the user's: neither a failure nor the end of the deployment's record takes it away.
-    await ctx.ledger.made(await ctx.ledger.intend('instance', deployed.id, deployed.handle, 'forever'));
+    await ctx.ledger.made(await ctx.ledger.intend('instance', name, deployed.handle, 'forever'));
   }
   return info;
 }
@@ -85,7 +87,15 @@ export async function removeDeployed(ctx: ProviderContext, handle: JsonObject): 
     if ((await readMark(full))?.key === key) await returnDisks(root, full);
     await removeMarked(root, place, key);
   }
-  await ctx.ledger.removed('instance', folder);
+  await ctx.ledger.removed('instance', entryName(folder, key));
+}
+
+/**
+ * Name in the ledger. With the key: the deployment after a failed one builds under the same folder name while the reaper
+ * still clears away what the first one left.
+ */
+function entryName(folder: string, key: string): string {
+  return `${folder}@${key}`;
 }
 
 function buildingFolder(key: string): string {
