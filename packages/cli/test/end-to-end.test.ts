@@ -163,6 +163,20 @@ describe('a transfer', () => {
     expect(JSON.parse(readFileSync(path, 'utf8'))).toHaveProperty('signature');
     expect(readFileSync(`${path}.leaves`).length).toBe((8 * MIB * 32) / 65_536);
 
+    const replica = join(
+      folder,
+      'target',
+      await done(['ledger', 'list', '--transfer', transfer, '-f', 'value', '-c', 'Name']),
+    );
+    expect(await done(['verify', path, '--disk', replica])).toContain('valid, key ');
+    const broken = join(folder, 'broken.raw');
+    const bytes = readFileSync(replica);
+    bytes.writeUInt8(bytes.readUInt8(5 * MIB) ^ 1, 5 * MIB);
+    writeFileSync(broken, bytes);
+    const refused = await godwit(['verify', path, '--disk', broken]);
+    expect(refused.stdout).toContain(String(5 * MIB));
+    expect(refused.code).toBe(1);
+
     expect(await done(['transfer', 'disks', 'list', transfer, '-f', 'value', '-c', 'Size'])).toBe(String(8 * MIB));
     expect(await done(['transfer', 'show', transfer])).toContain('COMPLETED');
     expect(await done(['ledger', 'list', '--transfer', transfer, '-f', 'value', '-c', 'State'])).toBe('made');

@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type ApiObject, listOf, type Query, textAt } from '../api.ts';
+import { type Api, type ApiObject, listOf, objectOf, type Query, textAt } from '../api.ts';
 import { type Cell, cell, type Json, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
+import { isApiError } from '../failure.ts';
 import {
   args,
   argument,
@@ -59,9 +60,9 @@ const show = buildCommand<ShowFlags, [string], CliContext>({
 
 const save = buildCommand<{ outputFile?: string }, [string], CliContext>({
   docs: docs(
-    'Save a receipt with its leaf table, ready for "godwit verify"',
+    'Save a receipt, ready for "godwit verify"',
     ['godwit receipt save 9d44... --output-file vda.receipt', 'godwit verify vda.receipt --disk vda=/images/vda.raw'],
-    'Writes PATH (the signed document) and PATH.leaves (32 bytes per 64 KiB of the disk).',
+    'Writes PATH (the signed document), PATH.key (the public key to check the signature with) and PATH.leaves (32 bytes\nper 64 KiB of the disk, to name the blocks that differ). The leaves exist until the disk is changed by a later execution.',
   ),
   parameters: {
     flags: { outputFile: text('File to write; default: ID.receipt', 'PATH') },
@@ -70,15 +71,24 @@ const save = buildCommand<{ outputFile?: string }, [string], CliContext>({
   async func(flags, id) {
     const api = await this.connect();
     const document = await api.get(`/receipts/${id}`);
-    const leaves = await api.getBytes(`/receipts/${id}/leaves`);
+    const key = objectOf(await api.get(`/receipts/keys/${textAt(document, 'key_id')}`), 'key');
     const path = flags.outputFile ?? `${id}.receipt`;
-    try {
-      writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
-      writeFileSync(`${path}.leaves`, leaves);
-    } catch (error) {
-      throw new CommandFailure(`Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    write(path, `${JSON.stringify(document, null, 2)}\n`);
+    write(`${path}.key`, textAt(key, 'public_key'));
+    const saved = [path, `${path}.key`];
+    const leaves = await leavesOf(api, id);
+    if (leaves === undefined) {
+      this.warn(
+        'A later execution has changed the disk: its leaves are gone, and a check cannot name differing blocks.',
+      );
+    } else {
+      write(`${path}.leaves`, leaves);
+      saved.push(`${path}.leaves`);
     }
-    this.print(`Saved ${path} and ${path}.leaves\nCheck it: godwit verify ${path} --disk ${diskOf(document)}PATH\n`);
+    const disk = textAt(document, 'disk');
+    this.print(
+      `Saved ${saved.join(', ')}\nCheck it: godwit verify ${path} --disk ${disk === '' ? '' : `${disk}=`}PATH\n`,
+    );
   },
 });
 
@@ -96,8 +106,20 @@ function detail(id: string, document: ApiObject): Row {
   return { id, ...Object.fromEntries(fields) };
 }
 
-/** `vda=` when the document names its disk. */
-function diskOf(document: ApiObject): string {
-  const disk = textAt(document, 'disk_id') || textAt(document, 'disk');
-  return disk === '' ? '' : `${disk}=`;
+/** The leaf table, or undefined when a later execution has changed the disk. */
+async function leavesOf(api: Api, id: string): Promise<Uint8Array | undefined> {
+  try {
+    return await api.getBytes(`/receipts/${id}/leaves`);
+  } catch (error) {
+    if (isApiError(error) && error.status === 410) return undefined;
+    throw error;
+  }
+}
+
+function write(path: string, content: string | Uint8Array): void {
+  try {
+    writeFileSync(path, content);
+  } catch (error) {
+    throw new CommandFailure(`Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
