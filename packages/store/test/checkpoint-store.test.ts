@@ -49,11 +49,15 @@ async function makeDisk(db: Db): Promise<{ diskId: string; taskId: string; trans
   return { diskId: disk.id, taskId: task!.id, transferId };
 }
 
-/** Claims task and disk as a worker does before it copies. */
-async function own(db: Db, disk: { diskId: string; taskId: string }): Promise<PostgresCheckpointStore> {
+async function claim(db: Db, disk: { diskId: string; taskId: string }): Promise<number> {
   const task = await claimTask(db, disk.taskId, { host: 'here', processId: 1 });
   const claimed = await claimReplicaDisk(db, disk.diskId, { taskId: disk.taskId, attempt: task!.attempt });
-  return new PostgresCheckpointStore(db, disk.diskId, claimed.fence);
+  return claimed.fence;
+}
+
+/** Claims task and disk as a worker does before it copies. */
+async function own(db: Db, disk: { diskId: string; taskId: string }): Promise<PostgresCheckpointStore> {
+  return new PostgresCheckpointStore(db, disk.diskId, await claim(db, disk));
 }
 
 const progress = (lowWater: number): ReplicaProgress => ({
@@ -126,6 +130,26 @@ describe('the checkpoint store', () => {
     await expect(zombie.load()).rejects.toMatchObject(fenced);
     expect(await successor.load()).toEqual({ complete: null, progress: progress(10) });
     expect(plain(await successor.readGroups(0, 9))).toMatchObject([{ number: 0, leaves: 1 }]);
+  });
+
+  it('lets a commit that the network held up undo nothing that was committed since', async () => {
+    const disk = await makeDisk(database.db);
+    const fence = await claim(database.db, disk);
+    const store = new PostgresCheckpointStore(database.db, disk.diskId, fence);
+    const first = progress(10);
+    await store.commit(first, [group(0, 1)]);
+    // Its answer was lost: it is repeated, which is harmless.
+    await store.commit(first, [group(0, 1)]);
+    await store.commit(progress(20), [group(0, 2)]);
+    // The same statement as the first one, arriving only now: its sender has long gone on.
+    const late = new PostgresCheckpointStore(database.db, disk.diskId, fence);
+    await expect(late.commit(progress(10), [group(0, 1)])).rejects.toMatchObject({ code: 'FENCED' });
+    expect((await store.load())?.progress?.lowWater).toBe(20);
+    expect(plain(await store.readGroups(0, 1))).toMatchObject([{ leaves: 2 }]);
+    // A new owner counts from the beginning.
+    const next = await own(database.db, disk);
+    await next.commit(progress(30), [group(0, 3)]);
+    expect((await next.load())?.progress?.lowWater).toBe(30);
   });
 
   it('gives a disk to nobody whose attempt of the task is past, in whatever order they come', async () => {
