@@ -13,7 +13,7 @@ import type { CopyBegin } from './copy-begin.ts';
 import { GroupCache } from './copy-group-cache.ts';
 import { type CopyItem, planCopy, TrackerSilent } from './copy-planner.ts';
 import { CopyWindow, type WindowCheckpoint, type WindowLimits } from './copy-window.ts';
-import { digest } from './digest.ts';
+import { digestInto } from './digest.ts';
 import { CHUNK_SIZE, type Disk, LEAF_SIZE } from './disk.ts';
 import type { InFlight } from './in-flight.ts';
 import { runsHave } from './leaf-runs.ts';
@@ -276,10 +276,10 @@ class Pass {
       const length = this.#layout.leafLength(leaf);
       const data = bytes.subarray(i * LEAF_SIZE, i * LEAF_SIZE + length);
       const zero = data.equals(length === LEAF_SIZE ? this.#zeroLeaf : this.#zeroLeaf.subarray(0, length));
-      const found = zero ? this.#layout.zeroDigestOf(leaf) : digest(data);
-      digests.set(found, i * DIGEST_SIZE);
+      if (zero) digests.set(this.#layout.zeroDigestOf(leaf), i * DIGEST_SIZE);
+      else digestInto(data, digests, i * DIGEST_SIZE);
       const at = (leaf - item.group.group * GROUP_LEAVES) * DIGEST_SIZE;
-      if (sameDigest(found, 0, item.group.leaves, at)) {
+      if (sameDigest(digests, i * DIGEST_SIZE, item.group.leaves, at)) {
         item.done.bytesSkipped += length;
         continue;
       }

@@ -3,7 +3,7 @@ import type { BufferPool } from './buffer-pool.ts';
 import type { CheckpointStore, CompletedRun, CopyCounters, LeafGroup, ReplicaProgress } from './checkpoint-store.ts';
 import type { Verify } from './copy.ts';
 import { zeroRuns } from './copy-planner.ts';
-import { digest } from './digest.ts';
+import { digestInto } from './digest.ts';
 import { CHUNK_SIZE, type Disk, LEAF_SIZE } from './disk.ts';
 import type { InFlight } from './in-flight.ts';
 import { pushRun, runsHave } from './leaf-runs.ts';
@@ -19,7 +19,7 @@ import {
   sameDigest,
   UNKNOWN,
 } from './leaf-table.ts';
-import { MerkleRoot, merkleRoot } from './merkle.ts';
+import { MerkleRoot, merkleRoot, uniformRoot } from './merkle.ts';
 
 /** Groups read from the store in one call, and asked the target's extents for. */
 const BATCH = 16;
@@ -84,9 +84,7 @@ class Verification {
   constructor(input: VerifyInput) {
     this.#in = input;
     this.#counters = { ...input.progress.counters, leavesReread: 0 };
-    const tree = new MerkleRoot();
-    for (let i = 0; i < GROUP_LEAVES; i++) tree.addLeaves(input.layout.zeroDigest);
-    this.#zeroGroup = tree.root();
+    this.#zeroGroup = uniformRoot(input.layout.zeroDigest, GROUP_HEIGHT);
   }
 
   async run(): Promise<Proof> {
@@ -192,7 +190,7 @@ class Verification {
       await target.read(run.first * LEAF_SIZE, bytes, signal);
       for (let i = 0; i < run.count; i++) {
         const end = Math.min(length, (i + 1) * LEAF_SIZE);
-        found.set(digest(bytes.subarray(i * LEAF_SIZE, end)), (run.first + i - base) * DIGEST_SIZE);
+        digestInto(bytes.subarray(i * LEAF_SIZE, end), found, (run.first + i - base) * DIGEST_SIZE);
       }
       inFlight.finished(length, clock());
     } catch (error) {

@@ -76,6 +76,13 @@ export class MerkleRoot {
   }
 }
 
+/** Root over 2^height equal leaves. */
+export function uniformRoot(leaf: Uint8Array, height: number): Uint8Array {
+  let node = leaf;
+  for (let i = 0; i < height; i++) node = merkleParent(node, node);
+  return node;
+}
+
 /** Root of a table of digests that fits in memory. */
 export function merkleRoot(digests: Uint8Array): Uint8Array {
   const tree = new MerkleRoot();
