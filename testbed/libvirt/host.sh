@@ -156,6 +156,8 @@ inside() {
     ip link set eth0 up
   fi
   if [ -n "$ssh" ]; then
+    # A fresh machine's shell: whatever this user's start file does, each command would wait for it.
+    [ ! -e ~/.bashrc ] || mount --bind /dev/null ~/.bashrc
     mkdir -p /run/sshd
     mount -t tmpfs -o mode=0755 tmpfs /run/sshd
     /usr/sbin/sshd -D -f "$dir/ssh/sshd_config" -E "$dir/log/sshd.log" &

@@ -95,7 +95,7 @@ holder() {
   done
 }
 # One moment of a raw file: blocks shared at once, or copied under QEMU's lock, which keeps writers out meanwhile.
-copy() { cp --reflink=always -- "$1" "$2" 2>/dev/null || qemu-img convert -q -f raw -O raw -- "$1" "$2"; }
+copy() { cp --reflink=always -- "$1" "$2" 2>/dev/null || qemu-img convert -q -t writeback -f raw -O raw -- "$1" "$2"; }
 pinned() { [ -e "$head.clone-\${1##*.layer-}" ]; }
 `;
 
