@@ -2,16 +2,19 @@ import { readdirSync } from 'node:fs';
 import { listReplicaDisks } from '@godwit/store';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectEqualDisks, fileOf, MIB, sparseBytes } from './disk-files.ts';
-import { TestInstallation } from './installation.ts';
+import { TestInstallation, type TestWorker } from './installation.ts';
 
 let it: TestInstallation;
 let origin: string;
 let destination: string;
+/** The present one: each test kills it, and its successor, which finishes the work, is the next test's victim. */
+let worker: TestWorker;
 
 beforeAll(async () => {
   it = await TestInstallation.start();
   origin = await it.endpoint('src');
   destination = await it.endpoint('dst');
+  worker = it.worker({ host: 'phoenix' });
 });
 afterAll(async () => {
   await it[Symbol.asyncDispose]();
@@ -48,17 +51,16 @@ test.each(EXECUTION_POINTS)(
     const name = nextName();
     it.instance('src', name, { vda: sparseBytes(2 * MIB), vdb: sparseBytes(MIB) });
     const transfer = await it.transfer(origin, destination, [name]);
+    await worker.stopAt({ point, action: 'kill' });
     const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id, shutdownInstances: true });
-    const first = it.worker({ host: name, stops: [{ point, action: 'kill' }] });
-    await first.exited;
-    expect(first.reached).toEqual([point]);
-    const second = it.worker({ host: name });
+    await worker.exited;
+    expect(worker.reached).toEqual([point]);
+    worker = it.worker({ host: 'phoenix' });
     expect(await it.until(executionId)).toBe('COMPLETED');
     await expectEqualDisks(it, transfer.id, [name]);
     expect((await it.ledger()).filter((line) => line.startsWith('execution'))).toEqual([]);
     const attempts = (await it.tasks(executionId)).map((task) => task.attempt);
     expect(Math.max(...attempts)).toBe(2);
-    await second.kill();
   },
 );
 
@@ -76,16 +78,15 @@ test.each(DEPLOYMENT_POINTS)('a deployment whose worker is killed at %s makes on
   it.instance('src', name, { vda: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
   const run = await it.engine.executeTransfer({ transferId: transfer.id });
-  const first = it.worker({ host: name, stops: [{ point, action: 'kill' }] });
+  await worker.stopAt({ point, action: 'kill' });
   expect(await it.until(run.executionId)).toBe('COMPLETED');
   const { executionId } = await it.engine.deploy({ transferId: transfer.id, userId: 'tester', cloneDisks: true });
-  await first.exited;
-  const second = it.worker({ host: name });
+  await worker.exited;
+  worker = it.worker({ host: 'phoenix' });
   expect(await it.until(executionId)).toBe('COMPLETED');
   expect(readdirSync(it.folder('dst')).filter((one) => one.startsWith(`${name}-`))).toHaveLength(1);
   await expectEqualDisks(it, transfer.id, [name]);
   expect((await it.ledger()).filter((line) => line.includes('disk_snapshot'))).toEqual([]);
-  await second.kill();
 });
 
 test('a removal of disks whose worker is killed half-way is finished', async () => {
@@ -93,17 +94,16 @@ test('a removal of disks whose worker is killed half-way is finished', async () 
   it.instance('src', name, { vda: sparseBytes(MIB), vdb: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
   const run = await it.engine.executeTransfer({ transferId: transfer.id });
-  const first = it.worker({ host: name, stops: [{ point: 'DELETE_TRANSFER_DISKS:deleted', action: 'kill' }] });
+  await worker.stopAt({ point: 'DELETE_TRANSFER_DISKS:deleted', action: 'kill' });
   expect(await it.until(run.executionId)).toBe('COMPLETED');
   const files = (await listReplicaDisks(it.db, transfer.id)).map(fileOf);
   const { executionId } = await it.engine.deleteDisks(transfer.id);
-  await first.exited;
-  const second = it.worker({ host: name });
+  await worker.exited;
+  worker = it.worker({ host: 'phoenix' });
   expect(await it.until(executionId)).toBe('COMPLETED');
   expect(await listReplicaDisks(it.db, transfer.id)).toEqual([]);
   const left = readdirSync(it.folder('dst'));
   expect(files.filter((file) => left.some((one) => file.endsWith(one)))).toEqual([]);
-  await second.kill();
 });
 
 test('a worker killed again and again in the middle of a copy sends at most one window a kill again', async () => {
@@ -117,11 +117,10 @@ test('a worker killed again and again in the middle of a copy sends at most one 
     return (progress?.counters?.bytesSent ?? 0) >= atLeast;
   };
   for (const sent of [MIB, 2 * MIB, 3 * MIB]) {
-    const worker = it.worker({ host: name });
     await it.eventually('bytes flow', () => copying(sent));
     await worker.kill();
+    worker = it.worker({ host: 'phoenix' });
   }
-  const last = it.worker({ host: name });
   expect(await it.until(executionId)).toBe('COMPLETED');
   await expectEqualDisks(it, transfer.id, [name]);
   const receipt = await it.db
@@ -132,5 +131,4 @@ test('a worker killed again and again in the middle of a copy sends at most one 
   const sent = Number(receipt.document.bytes_sent);
   expect(sent - Number(receipt.document.bytes_resent)).toBeLessThanOrEqual(8 * MIB);
   expect(Number(receipt.document.bytes_resent)).toBeLessThanOrEqual(8 * MIB);
-  await last.kill();
 });

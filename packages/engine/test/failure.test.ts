@@ -1,16 +1,18 @@
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
-import { TestInstallation } from './installation.ts';
+import { TestInstallation, type TestWorker } from './installation.ts';
 
 let it: TestInstallation;
 let origin: string;
 let destination: string;
+let worker: TestWorker;
 
 beforeAll(async () => {
   it = await TestInstallation.start();
   origin = await it.endpoint('src');
   destination = await it.endpoint('dst');
+  worker = it.worker();
 });
 afterAll(async () => {
   await it[Symbol.asyncDispose]();
@@ -38,7 +40,7 @@ test.each(FAILURES)('a failure at %s leaves nothing of the execution, and the ne
   const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB), vdb: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
-  const worker = it.worker({ host: name, stops: [{ point, action: 'fail' }] });
+  await worker.stopAt({ point, action: 'fail' });
   const failed = await it.engine.executeTransfer({ transferId: transfer.id });
   expect(await it.until(failed.executionId)).toBe('ERROR');
   const task = (await it.tasks(failed.executionId)).find((one) => one.status === 'ERROR');
@@ -51,7 +53,6 @@ test.each(FAILURES)('a failure at %s leaves nothing of the execution, and the ne
   const next = await it.engine.executeTransfer({ transferId: transfer.id });
   expect(await it.until(next.executionId)).toBe('COMPLETED');
   await expectEqualDisks(it, transfer.id, [name]);
-  await worker.kill();
 });
 
 test.each(['GET_INSTANCE_INFO:begin', 'REPLICATE_DISKS:frozen', 'REPLICATE_DISKS:copied'])(
@@ -60,7 +61,7 @@ test.each(['GET_INSTANCE_INFO:begin', 'REPLICATE_DISKS:frozen', 'REPLICATE_DISKS
     const name = nextName();
     it.instance('src', name, { vda: sparseBytes(MIB) });
     const transfer = await it.transfer(origin, destination, [name]);
-    const worker = it.worker({ host: name, stops: [{ point, action: 'busy', times: 3 }] });
+    await worker.stopAt({ point, action: 'busy', times: 3 });
     const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
     expect(await it.until(executionId)).toBe('COMPLETED');
     expect(worker.reached).toEqual([point, point, point]);
@@ -72,7 +73,6 @@ test.each(['GET_INSTANCE_INFO:begin', 'REPLICATE_DISKS:frozen', 'REPLICATE_DISKS
       .execute();
     expect(events.filter((event) => event.message.includes('Trying again.'))).toHaveLength(3);
     await expectEqualDisks(it, transfer.id, [name]);
-    await worker.kill();
   },
 );
 
@@ -80,16 +80,15 @@ test('trouble that does not pass fails the task when patience ends', async () =>
   const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
-  const worker = it.worker({
-    host: name,
-    stops: [{ point: 'GET_INSTANCE_INFO:begin', action: 'busy', times: 1_000 }],
-    retry: { firstMs: 10, maxMs: 20, limitMs: 200 },
-  });
+  await worker.kill();
+  worker = it.worker({ retry: { firstMs: 10, maxMs: 20, limitMs: 200 } });
+  await worker.stopAt({ point: 'GET_INSTANCE_INFO:begin', action: 'busy', times: 1_000 });
   const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
   expect(await it.until(executionId)).toBe('ERROR');
   const task = (await it.tasks(executionId)).find((one) => one.task_type === 'GET_INSTANCE_INFO');
   expect(task?.error).toMatchObject({ code: 'CONNECTION_FAILED' });
   await worker.kill();
+  worker = it.worker();
 });
 
 test.each([
@@ -102,7 +101,7 @@ test.each([
     const name = nextName();
     it.instance('src', name, { vda: sparseBytes(MIB) });
     const transfer = await it.transfer(origin, destination, [name]);
-    const worker = it.worker({ host: name, stops: [{ point, action: 'fail' }] });
+    await worker.stopAt({ point, action: 'fail' });
     const run = await it.engine.executeTransfer({ transferId: transfer.id });
     expect(await it.until(run.executionId)).toBe('COMPLETED');
     const { executionId } = await it.engine.deploy({ transferId: transfer.id, userId: 'tester', cloneDisks });
@@ -126,7 +125,6 @@ test.each([
     expect(mine.length).toBeGreaterThan(0);
     expect(readdirSync(it.folder('dst')).filter((one) => one.startsWith(`${name}-`))).toEqual([]);
     await expectEqualDisks(it, transfer.id, [name]);
-    await worker.kill();
   }
 });
 
@@ -134,23 +132,16 @@ test('a snapshot that is lost is taken anew three times, then the task fails', a
   const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB) });
   const transfer = await it.transfer(origin, destination, [name]);
-  const lost = (times: number) => ({
-    host: name,
-    stops: [{ point: 'REPLICATE_DISKS:copied', action: 'lose' as const, times }],
-  });
-  const worker = it.worker(lost(3));
+  const lose = (times: number) => worker.stopAt({ point: 'REPLICATE_DISKS:copied', action: 'lose', times });
+  await lose(3);
   const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
   expect(await it.until(executionId)).toBe('COMPLETED');
   await expectEqualDisks(it, transfer.id, [name]);
   expect(readdirSync(it.folder('src/.snapshots'))).toEqual([]);
-  await worker.kill();
-  const stubborn = it.worker(lost(4));
+  await lose(4);
   const next = await it.engine.executeTransfer({ transferId: transfer.id });
   expect(await it.until(next.executionId)).toBe('ERROR');
-  await stubborn.kill();
-  const last = it.worker({ host: name });
   const again = await it.engine.executeTransfer({ transferId: transfer.id });
   expect(await it.until(again.executionId)).toBe('COMPLETED');
   await expectEqualDisks(it, transfer.id, [name]);
-  await last.kill();
 });

@@ -137,10 +137,11 @@ export const folderProvider: Provider = {
           if (old !== undefined) return old;
           const file = path.join(root(ctx), `${request.key}-${disk.id}.raw`);
           const entry = await ctx.ledger.intend('disk', path.basename(file), { path: file }, 'transfer');
-          if (!(await exists(file))) await writeFile(file, '');
+          const isNew = !(await exists(file));
+          if (isNew) await writeFile(file, '');
           await truncate(file, disk.size_bytes);
           await ctx.ledger.made(entry);
-          return { id: disk.id, size: disk.size_bytes, zeroed: true, handle: { path: file } };
+          return { id: disk.id, size: disk.size_bytes, zeroed: isNew, handle: { path: file } };
         }),
       ),
     openDisks: async (_ctx, disks, readOnly) => ({

@@ -52,6 +52,22 @@ export class TestWorker {
     this.ready.catch(() => undefined);
   }
 
+  /** Adds a stop to a running worker. */
+  async stopAt(stop: Stop): Promise<void> {
+    await this.ready;
+    this.reached.length = 0;
+    const armed = new Promise<void>((resolve) => {
+      const hear = (message: { armed?: string }) => {
+        if (message.armed !== stop.point) return;
+        this.process.off('message', hear);
+        resolve();
+      };
+      this.process.on('message', hear);
+    });
+    this.process.send(stop);
+    await armed;
+  }
+
   async kill(): Promise<void> {
     this.process.kill('SIGKILL');
     await this.exited;
@@ -129,23 +145,6 @@ export class TestInstallation implements AsyncDisposable {
     return worker;
   }
 
-  /** A worker that is restarted whenever it dies, with the stops of its first life only. */
-  async supervised(
-    options: { host?: string; stops?: Stop[] } & Partial<WorkerProcessOptions> = {},
-  ): Promise<TestWorker> {
-    const first = this.worker(options);
-    const again = (worker: TestWorker): void => {
-      void worker.exited.then(() => {
-        if (this.#over) return;
-        again(this.worker({ ...options, stops: [] }));
-      });
-    };
-    again(first);
-    await first.ready;
-    return first;
-  }
-  #over = false;
-
   folder(name: string): string {
     const folder = path.join(this.home, name);
     mkdirSync(folder, { recursive: true });
@@ -220,7 +219,6 @@ export class TestInstallation implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#over = true;
     await Promise.all(this.workers.map((worker) => worker.kill()));
     await this.engine.close();
     await this.#drop();

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { ReceiptSigner } from '../src/receipt-signer.ts';
 import { startWorker } from '../src/worker.ts';
 import { folderProvider } from './folder-provider.ts';
+import { trackedProvider } from './tracked-provider.ts';
 
 /** What happens at a point, the first `times` times it is reached (default 1). */
 export interface Stop {
@@ -46,7 +47,7 @@ async function reach(point: string): Promise<void> {
 
 const worker = await startWorker({
   databaseUrl: options.databaseUrl,
-  providers: { folder: async () => folderProvider },
+  providers: { folder: async () => folderProvider, tracked: async () => trackedProvider },
   secrets: SecretBox.load(path.join(options.home, 'keys/secrets.json')),
   signer: ReceiptSigner.load(path.join(options.home, 'keys/receipt.pem')),
   workDir: path.join(options.home, 'run'),
@@ -61,8 +62,9 @@ const worker = await startWorker({
 process.send?.({ ready: worker.serviceId });
 process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => void worker.stop());
-process.on('message', (message) => {
-  if (message === 'memory') process.send?.({ memory: process.memoryUsage().rss });
+process.on('message', (stop: Stop) => {
+  stops.push({ ...stop, left: stop.times ?? 1 });
+  process.send?.({ armed: stop.point });
 });
 const how = await worker.ended;
 process.exit(how === 'stopped' ? 0 : 75);

@@ -1,0 +1,192 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { insertEndpoint, listReceipts, listReplicaDisks, type Transfer } from '@godwit/store';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { fileOf, MIB } from './disk-files.ts';
+import { TestInstallation, type TestWorker } from './installation.ts';
+import { bitmapsOf, qemuImg } from './tracked-provider.ts';
+
+// Change tokens on a source that really tracks: what a run may build on, and what it must not.
+
+let it: TestInstallation;
+let origin: string;
+let destination: string;
+let worker: TestWorker | undefined;
+
+beforeAll(async () => {
+  it = await TestInstallation.start();
+  const info = { path: it.folder('src') };
+  const row = await insertEndpoint(it.db, it.secrets, {
+    projectId: it.projectId,
+    userId: 'tester',
+    name: 'src',
+    type: 'tracked',
+    connectionInfo: info,
+    publicInfo: info,
+    mappedRegions: [],
+  });
+  origin = row.id;
+  destination = await it.endpoint('dst');
+});
+afterAll(async () => {
+  await it[Symbol.asyncDispose]();
+});
+
+const SIZE = 8 * MIB;
+let count = 0;
+
+/** An instance with disks `a` and `b`, each with a megabyte of data, and a transfer of it. */
+async function instance(): Promise<{ name: string; transfer: Transfer; file: (disk: string) => string }> {
+  count += 1;
+  const name = `vm${count}`;
+  const folder = it.folder(`src/${name}`);
+  const file = (disk: string) => path.join(folder, `${disk}.qcow2`);
+  for (const disk of ['a', 'b']) {
+    await qemuImg('create', '-q', '-f', 'qcow2', file(disk), String(SIZE));
+    put(file(disk), 0, 16, 0x11);
+  }
+  return { name, transfer: await it.transfer(origin, destination, [name]), file };
+}
+
+/** Fills leaves of an image as a guest would, through QEMU, which records it. */
+function put(file: string, leaf: number, leaves: number, value: number): void {
+  const command = `write -P ${value} ${leaf * 65_536} ${leaves * 65_536}`;
+  const result = spawnSync('qemu-io', ['-f', 'qcow2', '-c', command, file], { encoding: 'utf8' });
+  if (result.status !== 0) throw new Error(`qemu-io: ${result.stdout}${result.stderr}`);
+}
+
+async function run(transfer: Transfer, stops: { point: string; action: 'fail' | 'hang'; times?: number }[] = []) {
+  await worker?.kill();
+  worker = it.worker({ host: 'tracker', stops });
+  const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+  return executionId;
+}
+
+async function expectEqual(transfer: Transfer, file: (disk: string) => string): Promise<void> {
+  const rows = await listReplicaDisks(it.db, transfer.id);
+  expect(rows).toHaveLength(2);
+  for (const row of rows) {
+    const args = ['compare', '-f', 'qcow2', '-F', 'raw', file(row.disk_id), fileOf(row)];
+    const compared = spawnSync('qemu-img', args, { encoding: 'utf8' });
+    expect(compared.stdout).toContain('Images are identical');
+  }
+}
+
+const tokens = async (transfer: Transfer) =>
+  Object.fromEntries((await listReplicaDisks(it.db, transfer.id)).map((row) => [row.disk_id, row.token]));
+
+test('each disk builds on its own last complete run when one of two failed, and nothing is lost or sent twice', async () => {
+  const { transfer, file } = await instance();
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  const first = await tokens(transfer);
+  expect(first.a).not.toBeNull();
+  expect(first.a).toBe(first.b);
+
+  put(file('a'), 2, 2, 0x22);
+  put(file('b'), 2, 2, 0x22);
+  expect(await it.until(await run(transfer, [{ point: 'REPLICATE_DISKS:copied', action: 'fail' }]))).toBe('ERROR');
+  const second = await tokens(transfer);
+  const behind = second.a === first.a ? 'a' : 'b';
+  const ahead = behind === 'a' ? 'b' : 'a';
+  expect(second[behind]).toBe(first[behind]);
+  expect(second[ahead]).not.toBe(first[ahead]);
+  // Both tokens are needed now, and only those.
+  for (const disk of ['a', 'b']) {
+    expect((await bitmapsOf(file(disk))).sort()).toEqual([first.a, second[ahead]].sort());
+  }
+
+  // What the failed run has sent changes back, and something else changes.
+  put(file(behind), 2, 2, 0x11);
+  put(file(ahead), 9, 1, 0x33);
+  const third = await run(transfer);
+  expect(await it.until(third)).toBe('COMPLETED');
+  await expectEqual(transfer, file);
+  const receipts = await listReceipts(it.db, it.projectId, { executionId: third });
+  const sent = Object.fromEntries(receipts.map((row) => [row.disk_id, Number(row.document.bytes_sent)]));
+  expect(sent).toEqual({ [behind]: 2 * 65_536, [ahead]: 65_536 });
+  const last = await tokens(transfer);
+  expect(last.a).toBe(last.b);
+  for (const disk of ['a', 'b']) expect(await bitmapsOf(file(disk))).toEqual([last.a]);
+});
+
+test('a disk that was proven from a snapshot that was lost is proven again from the next one', async () => {
+  const { name, transfer, file } = await instance();
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  put(file('a'), 3, 1, 0x44);
+  put(file('b'), 3, 1, 0x44);
+  const executionId = await run(transfer, [{ point: 'REPLICATE_DISKS:completed', action: 'hang', times: 1 }]);
+  await it.eventually('one disk is proven', async () => {
+    return (await listReceipts(it.db, it.projectId, { executionId })).length >= 1;
+  });
+  // The platform loses it; the worker dies and finds that out.
+  for (const snapshot of readdirSync(it.folder('src/.snapshots'))) {
+    rmSync(path.join(it.folder('src/.snapshots'), snapshot), { recursive: true });
+  }
+  for (const disk of ['a', 'b']) put(file(disk), 5, 1, 0x55);
+  await worker?.kill();
+  worker = it.worker({ host: 'tracker' });
+  expect(await it.until(executionId)).toBe('COMPLETED');
+  await expectEqual(transfer, file);
+  const last = await tokens(transfer);
+  expect(last.a).toBe(last.b);
+  for (const disk of ['a', 'b']) expect(await bitmapsOf(file(disk))).toEqual([last.a]);
+  expect(name).toMatch(/^vm/);
+});
+
+test('tokens of an execution that was ended by force are dropped by the next one', async () => {
+  const { transfer, file } = await instance();
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  const before = await tokens(transfer);
+  const forced = await run(transfer, [{ point: 'REPLICATE_DISKS:frozen', action: 'hang' }]);
+  await it.eventually('the snapshot is taken', async () => (await bitmapsOf(file('a'))).length === 2);
+  await it.eventually('the worker hangs', () => worker?.reached.includes('REPLICATE_DISKS:frozen') === true);
+  await it.engine.cancelExecution(forced, true);
+  expect(await tokens(transfer)).toEqual(before);
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  const last = await tokens(transfer);
+  await expectEqual(transfer, file);
+  await sleep(0);
+  for (const disk of ['a', 'b']) expect(await bitmapsOf(file(disk))).toEqual([last.a]);
+});
+
+test('a disk that is added is copied in full beside one that only tells its changes', async () => {
+  const { transfer, file, name } = await instance();
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  put(file('a'), 1, 1, 0x66);
+  const added = path.join(it.folder(`src/${name}`), 'c.qcow2');
+  await qemuImg('create', '-q', '-f', 'qcow2', added, String(SIZE));
+  put(added, 7, 3, 0x77);
+  const executionId = await run(transfer);
+  expect(await it.until(executionId)).toBe('COMPLETED');
+  const receipts = await listReceipts(it.db, it.projectId, { executionId });
+  const sent = Object.fromEntries(receipts.map((row) => [row.disk_id, Number(row.document.bytes_sent)]));
+  expect(sent).toEqual({ a: 65_536, b: 0, c: 3 * 65_536 });
+});
+
+test('two transfers of one instance leave each other the tokens', async () => {
+  const { transfer, file, name } = await instance();
+  const other = await it.transfer(origin, destination, [name]);
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  expect(await it.until(await run(other))).toBe('COMPLETED');
+  put(file('a'), 4, 1, 0x12);
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  put(file('a'), 6, 1, 0x13);
+  const executionId = await run(other);
+  expect(await it.until(executionId)).toBe('COMPLETED');
+  await expectEqual(other, file);
+  const [receipt] = await listReceipts(it.db, it.projectId, { executionId, diskId: 'a' });
+  expect(receipt?.document.bytes_sent).toBe(2 * 65_536);
+  await it.engine.deleteTransfer(transfer.id);
+  await it.eventually('the replica disks of the deleted one are gone', async () =>
+    (await it.db.selectFrom('ledger').selectAll().where('transfer_id', '=', transfer.id).execute()).every(
+      (row) => row.state === 'removed',
+    ),
+  );
+  const kept = await tokens(other);
+  expect(await bitmapsOf(file('a'))).toContain(kept.a);
+  put(file('b'), 6, 1, 0x14);
+  expect(await it.until(await run(other))).toBe('COMPLETED');
+  await expectEqual(other, file);
+});
