@@ -53,11 +53,7 @@ function intend(name: string, executionId: string): Promise<LedgerRow> {
 const row = (id: string) => database.db.selectFrom('ledger').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
 const isReapable = async (id: string) => (await reapableLedger(database.db)).some((one) => one.id === id);
 const grow = (id: string, ms: number) =>
-  database.db
-    .updateTable('ledger')
-    .set({ created_at: sql<Date>`now() - ${ms}::float8 * interval '1 ms'` })
-    .where('id', '=', id)
-    .execute();
+  sql`update ledger set created_at = now() - ${ms}::float8 * interval '1 ms' where id = ${id}`.execute(database.db);
 /** As if the last try had been an hour ago. */
 const waited = (id: string) =>
   database.db
