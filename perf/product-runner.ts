@@ -44,15 +44,16 @@ export class WarmProduct {
   }
 
   async run(job: ProductJob): Promise<ProductFigures> {
-    const answer = Promise.race([
-      once(this.lines, 'line'),
-      once(this.child, 'exit').then(([code]) => {
-        throw new Error(`the product ended with ${String(code)}`);
-      }),
-    ]);
-    this.child.stdin?.write(`${JSON.stringify(job)}\n`);
-    const [line] = (await answer) as [string];
-    return JSON.parse(line) as ProductResult;
+    const answer = new AbortController();
+    const { signal } = answer;
+    try {
+      this.child.stdin?.write(`${JSON.stringify(job)}\n`);
+      const [said] = await Promise.race([once(this.lines, 'line', { signal }), once(this.child, 'exit', { signal })]);
+      if (typeof said !== 'string') throw new Error(`the product ended with ${String(said)}`);
+      return JSON.parse(said) as ProductResult;
+    } finally {
+      answer.abort();
+    }
   }
 
   async stop(): Promise<void> {
