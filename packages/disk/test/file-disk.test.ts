@@ -108,6 +108,13 @@ describe('a file as a disk', () => {
     expect(existsSync(path)).toBe(true);
   });
 
+  it('asks the kernel to bring its writes to stable storage, and says when it cannot', async () => {
+    // A file that opens, and that no kernel can sync.
+    const disk = await openDisk({ kind: 'file', path: '/dev/null', readOnly: false });
+    await expect(disk.flush()).rejects.toMatchObject({ code: 'DISK_WRITE_FAILED' });
+    await disk.close();
+  });
+
   it('reads what another handle writes', async () => {
     await using folder = await scratch();
     const path = `${folder.path}/d.raw`;
