@@ -38,6 +38,12 @@ export const hypervisorPackages: PackageSet = {
   programs: ['libvirtd', 'virsh', 'qemu-system-x86_64', 'mke2fs', 'busybox', 'cpio', 'ip', 'dnsmasq'],
 };
 
+export const hypervisorTestPackages: PackageSet = {
+  purpose: 'hosts reached by SSH, and EFI firmware, in tests',
+  packages: ['openssh-server', 'openssh-client', 'ovmf'],
+  programs: ['sshd', 'ssh', '/usr/share/OVMF/OVMF_VARS_4M.fd'],
+};
+
 export const benchPackages: PackageSet = {
   purpose: 'the peers of the benchmarks',
   packages: ['rsync'],

@@ -3,7 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { diskPackages, ensurePackages, hypervisorPackages, testPackages } from './debian-packages.ts';
+import {
+  diskPackages,
+  ensurePackages,
+  hypervisorPackages,
+  hypervisorTestPackages,
+  testPackages,
+} from './debian-packages.ts';
 
 const help = `Usage: npm test [-- PATTERN...]           all suites that need no booting guest
        npm run test:testbed [-- PATTERN...]  whole systems: real hosts, booting guests
@@ -21,12 +27,13 @@ if (args.includes('--help')) {
 }
 const testbed = args.includes('--testbed');
 const patterns = args.filter((arg) => !arg.startsWith('--'));
-const lacking = ensurePackages([diskPackages, testPackages, hypervisorPackages]);
+const lacking = ensurePackages([diskPackages, testPackages, hypervisorPackages, hypervisorTestPackages]);
 if (lacking.includes(diskPackages) || lacking.includes(testPackages)) process.exit(1);
 
 const root = process.getuid?.() === 0;
 const projects = testbed ? ['testbed'] : ['unit'];
-if (!testbed && root && !lacking.includes(hypervisorPackages)) projects.push('libvirt');
+const hypervisors = !lacking.includes(hypervisorPackages) && !lacking.includes(hypervisorTestPackages);
+if (!testbed && root && hypervisors) projects.push('libvirt');
 else if (!testbed)
   console.error('The libvirt suite is left out: it needs root and libvirt (npm test says which packages above).');
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -98,6 +98,18 @@ export async function openLab(options: { tcpPort?: number; ssh?: boolean } = {})
       await host.stop();
       await rm(workDir, { recursive: true, force: true });
     },
+  };
+}
+
+/** Connection info over SSH. @param key file name of the private key: `client` is the right one, `host` is refused */
+export async function sshConnection(lab: Lab, key = 'client'): Promise<JsonObject> {
+  const file = (name: string) => readFile(join(lab.host.dir, 'ssh', name), 'utf8');
+  const uri = lab.host.sshUri ?? '';
+  const address = /@([^/]+)/.exec(uri)?.[1];
+  return {
+    uri,
+    ssh_private_key: await file(key),
+    ssh_known_hosts: `${address} ${await file('host.pub')}`,
   };
 }
 

@@ -53,7 +53,7 @@ async function everything(lab: Lab): Promise<string[]> {
     ...lines(await host.virsh('net-list', '--all', '--name')).map((name) => `network ${name}`),
     ...lines(await host.virsh('pool-list', '--all', '--name')).map((name) => `pool ${name}`),
     ...(await readdir(host.images, { recursive: true })).map((name) => `file ${name}`),
-    ...(await readdir('/var/tmp')).filter((name) => name.startsWith('godwit-')).map((name) => `socket ${name}`),
+    ...(await readdir(host.dir)).filter((name) => name.startsWith('godwit-')).map((name) => `socket ${name}`),
   ];
 }
 
