@@ -100,13 +100,25 @@ async function askZero(input: PlanInput, from: number, to: number): Promise<{ ru
   const { source, layout, signal } = input;
   if (!source.sparse) return { runs: [], extents: 1 };
   const offset = from * LEAF_SIZE;
-  const extents = await source.extents(offset, layout.runLength({ first: from, count: to - from }), signal);
-  return { runs: zeroRuns(extents, from, to), extents: extents.length };
+  const length = layout.runLength({ first: from, count: to - from });
+  const extents = await source.extents(offset, length, signal);
+  return { runs: zeroRuns(extents, from, to, length), extents: extents.length };
 }
 
-/** What no data extent touches. */
-export function zeroRuns(extents: readonly Extent[], from: number, to: number): LeafRun[] {
-  const data = extents.filter((extent) => extent.kind === 'data');
+/**
+ * Leaves `from` to `to` that no data extent touches. Extents that leave a gap or come out of order prove nothing: then no
+ * leaf is taken for zero.
+ *
+ * @param length bytes that were asked for, from the start of leaf `from`
+ */
+export function zeroRuns(extents: readonly Extent[], from: number, to: number, length: number): LeafRun[] {
+  let next = from * LEAF_SIZE;
+  for (const extent of extents) {
+    if (extent.offset !== next) return [];
+    next += extent.length;
+  }
+  if (next < from * LEAF_SIZE + length) return [];
+  const data = extents.filter((extent) => extent.kind !== 'zero' && extent.kind !== 'hole');
   return subtractRuns([{ first: from, count: to - from }], runsOfRanges(data, from, to));
 }
 

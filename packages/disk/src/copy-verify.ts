@@ -277,8 +277,8 @@ class Verification {
     const from = first * GROUP_LEAVES;
     const to = Math.min(layout.leafCount, (first + count) * GROUP_LEAVES);
     const offset = from * LEAF_SIZE;
-    const extents = await target.extents(offset, layout.runLength({ first: from, count: to - from }), signal);
-    return zeroRuns(extents, from, to);
+    const length = layout.runLength({ first: from, count: to - from });
+    return zeroRuns(await target.extents(offset, length, signal), from, to, length);
   }
 
   #done(leaves: number): void {

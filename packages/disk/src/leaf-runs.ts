@@ -8,11 +8,14 @@ export function pushRun(runs: LeafRun[], first: number, count: number): void {
   else runs.push({ first, count });
 }
 
-/** The runs rounded out from byte ranges, clipped to leaves `from` to `to`. Ranges are ordered; the runs come out merged. */
+/**
+ * The runs rounded out from byte ranges, clipped to leaves `from` to `to`, merged. Ranges should come ordered; where somebody
+ * breaks that promise they are put in order, for a dropped range would be a lost write.
+ */
 export function runsOfRanges(ranges: readonly Range[], from: number, to: number): LeafRun[] {
   const runs: LeafRun[] = [];
   let next = from;
-  for (const range of ranges) {
+  for (const range of isOrdered(ranges) ? ranges : ranges.toSorted((a, b) => a.offset - b.offset)) {
     if (range.length <= 0) continue;
     const first = Math.max(next, Math.floor(range.offset / LEAF_SIZE));
     const end = Math.min(to, Math.ceil((range.offset + range.length) / LEAF_SIZE));
@@ -21,6 +24,11 @@ export function runsOfRanges(ranges: readonly Range[], from: number, to: number)
     next = end;
   }
   return runs;
+}
+
+function isOrdered(ranges: readonly Range[]): boolean {
+  for (let i = 1; i < ranges.length; i++) if (ranges[i]!.offset < ranges[i - 1]!.offset) return false;
+  return true;
 }
 
 /** Union of two ordered lists of runs; overlaps allowed. */
