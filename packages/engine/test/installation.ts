@@ -68,6 +68,11 @@ export class TestWorker {
     await armed;
   }
 
+  /** Lets what waits at a point with `pause` go on. */
+  goOn(point: string): void {
+    this.process.send({ goOn: point });
+  }
+
   async kill(): Promise<void> {
     this.process.kill('SIGKILL');
     await this.exited;

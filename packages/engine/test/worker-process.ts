@@ -11,8 +11,8 @@ import { trackedProvider } from './tracked-provider.ts';
 /** What happens at a point, the first `times` times it is reached (default 1). */
 export interface Stop {
   point: string;
-  /** `kill`: the process dies by SIGKILL. `fail`: the step rejects for good. `busy`: it rejects in the passing way. `hang`: it waits for ever. `lose`: as if the snapshot were gone. */
-  action: 'kill' | 'fail' | 'busy' | 'hang' | 'lose';
+  /** `kill`: the process dies by SIGKILL. `fail`: the step rejects for good. `busy`: it rejects in the passing way. `hang`: it waits for ever. `pause`: it waits until it is told to go on, deaf to all else. `lose`: as if the snapshot were gone. */
+  action: 'kill' | 'fail' | 'busy' | 'hang' | 'lose' | 'pause';
   times?: number;
 }
 
@@ -30,6 +30,8 @@ export interface WorkerProcessOptions {
 const options = JSON.parse(process.argv[2] ?? '{}') as WorkerProcessOptions;
 const stops = options.stops.map((stop) => ({ ...stop, left: stop.times ?? 1 }));
 
+const paused = new Map<string, () => void>();
+
 async function reach(point: string): Promise<void> {
   const stop = stops.find((one) => one.point === point && one.left > 0);
   if (stop === undefined) return;
@@ -40,6 +42,10 @@ async function reach(point: string): Promise<void> {
     await new Promise<never>(() => undefined);
   }
   if (stop.action === 'hang') await new Promise<never>(() => undefined);
+  if (stop.action === 'pause') {
+    await new Promise<void>((resolve) => paused.set(point, resolve));
+    return;
+  }
   if (stop.action === 'busy') throw new GodwitError('CONNECTION_FAILED', point, { reason: 'as the test asked' });
   if (stop.action === 'lose') throw new GodwitError('SNAPSHOT_LOST', point);
   throw new GodwitError('PLATFORM_ERROR', point, { reason: 'as the test asked' });
@@ -62,7 +68,12 @@ const worker = await startWorker({
 process.send?.({ ready: worker.serviceId });
 process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => void worker.stop());
-process.on('message', (stop: Stop) => {
+process.on('message', (message: Stop | { goOn: string }) => {
+  if ('goOn' in message) {
+    paused.get(message.goOn)?.();
+    return;
+  }
+  const stop = message;
   stops.push({ ...stop, left: stop.times ?? 1 });
   process.send?.({ armed: stop.point });
 });
