@@ -1,5 +1,5 @@
 // `npm run bench`: the product beside its peers, in the same run, on the same disks.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -13,7 +13,7 @@ import { trackedChanges } from './scenarios/tracked-changes.ts';
 import { untrackedChanges } from './scenarios/untracked-changes.ts';
 import { workerMemory } from './scenarios/worker-memory.ts';
 
-const help = `Usage: npm run bench -- [--scenario P1]... [--rounds N] [--quick] [--seed TEXT] [--output FOLDER]
+const help = `Usage: npm run bench -- [--scenario P1]... [--rounds N] [--quick] [--seed TEXT] [--output FOLDER] [--document]
 
 Runs the product beside nbdcopy, qemu-img and rsync; every target is compared with its source every time.
   --scenario  P1 full copy, P2 changes with a tracker, P3 changes without, P4 many small disks, P5 long link,
@@ -21,7 +21,8 @@ Runs the product beside nbdcopy, qemu-img and rsync; every target is compared wi
   --rounds    rounds per command, default 5 (2 with --quick)
   --quick     small disks: shows that it works, the figures mean little
   --seed      of the disks' contents and changes, default "godwit"
-  --output    folder for the JSON and Markdown results, default perf/results
+  --output    folder for the JSON results, default perf/results
+  --document  put the tables into docs/performance.md, in place of those of the same scenarios
 `;
 
 /** Most that the images of one scenario take, bytes: a machine that others use too must keep room. */
@@ -36,6 +37,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     seed: { type: 'string', default: 'godwit' },
     output: { type: 'string', default: fileURLToPath(new URL('./results', import.meta.url)) },
+    document: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -84,6 +86,21 @@ function save(results: readonly ScenarioResult[], rounds: number): void {
     writeFileSync(join(values.output, `${name}.json`), `${JSON.stringify({ ...conditions, ...result }, null, 1)}\n`);
   }
   process.stdout.write(`${markdown}\n${describeConditions(conditions)}\n`);
+  if (values.document) document(results, describeConditions(conditions));
+}
+
+/** Replaces the sections of these scenarios in the page; each stands between two marks that name it. */
+function document(results: readonly ScenarioResult[], conditions: string): void {
+  const page = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
+  let text = readFileSync(page, 'utf8');
+  for (const result of results) {
+    const [from, to] = [`<!-- ${result.id} -->`, `<!-- end of ${result.id} -->`];
+    const [start, end] = [text.indexOf(from), text.indexOf(to)];
+    if (start < 0 || end < start) throw new Error(`${page} has no place for ${result.id}`);
+    const section = `${from}\n${toMarkdown(result)}\nMeasured on ${conditions}.\n`;
+    text = text.slice(0, start) + section + text.slice(end);
+  }
+  writeFileSync(page, text);
 }
 
 function describeConditions({
