@@ -76,7 +76,11 @@ export function planDeployment(instances: readonly string[], clone: boolean): Pl
       { type: 'DELETE_TRANSFER_TARGET_DISK_SNAPSHOTS', dependsOn: ['FINALIZE_INSTANCE_DEPLOYMENT'] },
       {
         type: 'RESTORE_TRANSFER_DISK_SNAPSHOTS',
-        dependsOn: ['CREATE_TRANSFER_DISK_SNAPSHOTS', 'CLEANUP_FAILED_INSTANCE_DEPLOYMENT'],
+        dependsOn: [
+          'CREATE_TRANSFER_DISK_SNAPSHOTS',
+          'FINALIZE_INSTANCE_DEPLOYMENT',
+          'CLEANUP_FAILED_INSTANCE_DEPLOYMENT',
+        ],
         onErrorOnly: true,
       },
     );
@@ -127,58 +131,66 @@ export interface Advance {
 /**
  * The start rule. Looks at each instance alone, so that the failure of one never reaches another.
  *
- * A task starts when all it depends on has ended and, for an ordinary task, completed; for a cleanup task, when at least
- * one of them has begun and so may have left something. Otherwise it becomes UNSCHEDULED. Hidden tasks join in when their
- * instance failed or a cancel was asked for. With `canceling` no ordinary task starts. Tasks that can neither start nor
- * wait for anything are STRANDED_AFTER_DEADLOCK: a defect of the plan, made visible instead of hanging.
+ * - An ordinary task starts when all it depends on has completed; otherwise it becomes UNSCHEDULED. With `canceling` none starts.
+ * - Cleanup starts when all it depends on has ended and at least one of them has begun, and so may have left something.
+ * - A hidden task joins in when its instance failed or is canceled, and starts when an ordinary task that it depends on has
+ *   begun and not all of them completed: what was brought to its good end is not undone.
+ * - Tasks that can neither start nor wait for anything are STRANDED_AFTER_DEADLOCK: a defect of the plan, made visible
+ *   instead of hanging.
  */
 export function advance(tasks: readonly TaskState[], canceling: boolean): Advance {
+  const before = new Map(tasks.map((task) => [task.id, task]));
   const status = new Map(tasks.map((task) => [task.id, task.status]));
-  const before = new Map(status);
   const start = new Set<string>();
-  const of = (id: string): TaskStatus => status.get(id) ?? 'UNSCHEDULED';
   for (const mine of Map.groupBy(tasks, (task) => task.instance).values()) {
-    const failed =
-      canceling || mine.some((task) => !task.onError && isFinalTask(task.status) && !succeeded(task.status));
-    if (failed) {
-      for (const task of mine) if (of(task.id) === 'EXECUTE_ON_ERROR_ONLY') status.set(task.id, 'SCHEDULED');
-    }
-    for (let moved = true; moved; ) {
-      moved = false;
-      for (const task of mine) {
-        if (of(task.id) !== 'SCHEDULED' || start.has(task.id)) continue;
-        const next = rule(task, task.dependsOn.map(of), canceling);
-        if (next === 'wait') continue;
-        moved = true;
-        if (next === 'start') start.add(task.id);
-        else status.set(task.id, 'UNSCHEDULED');
-      }
-    }
-    const active = mine.some((task) => {
-      const now = of(task.id);
-      return start.has(task.id) || !(isFinalTask(now) || now === 'SCHEDULED' || now === 'EXECUTE_ON_ERROR_ONLY');
-    });
-    if (!active) {
-      for (const task of mine) if (of(task.id) === 'SCHEDULED') status.set(task.id, 'STRANDED_AFTER_DEADLOCK');
-    }
+    advanceInstance(mine, before, status, start, canceling);
   }
   const change = tasks.flatMap((task) => {
-    const from = before.get(task.id) ?? task.status;
-    const to = of(task.id);
-    return from === to ? [] : [{ id: task.id, from, to }];
+    const to = status.get(task.id) ?? task.status;
+    return task.status === to ? [] : [{ id: task.id, from: task.status, to }];
   });
   return { start: [...start], change };
 }
 
-function rule(task: TaskState, parents: readonly TaskStatus[], canceling: boolean): 'start' | 'skip' | 'wait' {
-  const ended = parents.every((parent) => isFinalTask(parent) || parent === 'EXECUTE_ON_ERROR_ONLY');
-  if (!task.onError) {
-    if (canceling) return 'skip';
-    if (!ended) return 'wait';
-    return parents.every(succeeded) ? 'start' : 'skip';
+function advanceInstance(
+  mine: readonly TaskState[],
+  byId: ReadonlyMap<string, TaskState>,
+  status: Map<string, TaskStatus>,
+  start: Set<string>,
+  canceling: boolean,
+): void {
+  const of = (id: string): TaskStatus => status.get(id) ?? 'UNSCHEDULED';
+  const failed = canceling || mine.some((task) => !task.onError && isFinalTask(task.status) && !succeeded(task.status));
+  /** A hidden task whose instance is well is as good as ended: it will never run. */
+  const ended = (id: string): boolean => isFinalTask(of(id)) || (!failed && of(id) === 'EXECUTE_ON_ERROR_ONLY');
+  const decide = (task: TaskState): 'start' | 'skip' | 'wait' => {
+    const hidden = task.status === 'EXECUTE_ON_ERROR_ONLY';
+    if (hidden && !failed) return 'wait';
+    if (!task.onError && canceling) return 'skip';
+    if (!task.dependsOn.every(ended)) return 'wait';
+    if (!task.onError) return task.dependsOn.every((id) => succeeded(of(id))) ? 'start' : 'skip';
+    if (!hidden) return task.dependsOn.some((id) => hasBegun(of(id))) ? 'start' : 'skip';
+    const ordinary = task.dependsOn.filter((id) => byId.get(id)?.onError === false).map(of);
+    return ordinary.some(hasBegun) && !ordinary.every(succeeded) ? 'start' : 'skip';
+  };
+  for (let moved = true; moved; ) {
+    moved = false;
+    for (const task of mine) {
+      const now = of(task.id);
+      if (start.has(task.id) || (now !== 'SCHEDULED' && now !== 'EXECUTE_ON_ERROR_ONLY')) continue;
+      const next = decide(task);
+      if (next === 'wait') continue;
+      moved = true;
+      status.set(task.id, next === 'start' ? 'SCHEDULED' : 'UNSCHEDULED');
+      if (next === 'start') start.add(task.id);
+    }
   }
-  if (!ended) return 'wait';
-  return parents.some(hasBegun) ? 'start' : 'skip';
+  const active = mine.some(({ id }) => {
+    const now = of(id);
+    return start.has(id) || !(isFinalTask(now) || now === 'SCHEDULED' || now === 'EXECUTE_ON_ERROR_ONLY');
+  });
+  if (active) return;
+  for (const { id } of mine) if (of(id) === 'SCHEDULED') status.set(id, 'STRANDED_AFTER_DEADLOCK');
 }
 
 function succeeded(status: TaskStatus): boolean {

@@ -106,6 +106,33 @@ test('a deployment that fails is cleaned up and restores disks that were not clo
   ]);
 });
 
+test('an instance that runs is not undone because its restore point could not be removed', () => {
+  const { order, tasks } = walk(planDeployment(['a'], false), failing('a/DELETE_TRANSFER_TARGET_DISK_SNAPSHOTS'));
+  expect(order.at(-1)).toBe('a/DELETE_TRANSFER_TARGET_DISK_SNAPSHOTS');
+  expect(statusOf(tasks, 'a/CLEANUP_FAILED_INSTANCE_DEPLOYMENT')).toBe('UNSCHEDULED');
+  expect(statusOf(tasks, 'a/RESTORE_TRANSFER_DISK_SNAPSHOTS')).toBe('UNSCHEDULED');
+  expect(deriveExecutionStatus(tasks, false)).toBe('ERROR');
+});
+
+test('a deployment canceled while its instance is made is undone, disks and all', () => {
+  const doing = states(planDeployment(['a'], false)).map((task): TaskState => {
+    if (['a/VALIDATE_DEPLOYMENT_INPUTS', 'a/CREATE_TRANSFER_DISK_SNAPSHOTS'].includes(task.id)) {
+      return { ...task, status: 'COMPLETED' };
+    }
+    return task.id === 'a/DEPLOY_INSTANCE_RESOURCES' ? { ...task, status: 'CANCELED' } : task;
+  });
+  expect(advance(doing, true).start).toEqual(['a/CLEANUP_FAILED_INSTANCE_DEPLOYMENT']);
+  const cleaned = doing.map(
+    (task): TaskState =>
+      task.id === 'a/CLEANUP_FAILED_INSTANCE_DEPLOYMENT'
+        ? { ...task, status: 'COMPLETED' }
+        : task.id === 'a/FINALIZE_INSTANCE_DEPLOYMENT'
+          ? { ...task, status: 'UNSCHEDULED' }
+          : task,
+  );
+  expect(advance(cleaned, true).start).toEqual(['a/RESTORE_TRANSFER_DISK_SNAPSHOTS']);
+});
+
 test('a deployment refused at validation has nothing to clean', () => {
   const { order } = walk(planDeployment(['a'], false), failing('a/VALIDATE_DEPLOYMENT_INPUTS'));
   expect(order).toEqual(['a/VALIDATE_DEPLOYMENT_INPUTS']);

@@ -68,11 +68,14 @@ export async function askWorker<M extends ProviderMethod>(
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const until = performance.now() + timeoutMs;
   const signal = options.signal ?? new AbortController().signal;
-  await sql`
+  const ask = (): Promise<unknown> =>
+    sql`
     with call as (
       insert into engine.provider_call (id, endpoint_id, method, args, expires_at)
-      values (${id}, ${endpoint.id}, ${method}, ${toJson(args)}, clock_timestamp() + ${timeoutMs} * interval '1 ms'))
+      values (${id}, ${endpoint.id}, ${method}, ${toJson(args)},
+        clock_timestamp() + ${until - performance.now()} * interval '1 ms'))
     select pg_notify(${CALL_CHANNEL}, ${id})`.execute(db);
+  await ask();
   for (;;) {
     await desk.wait(id, Math.max(1, Math.min(LOOK_MS, until - performance.now())), signal);
     const gone = signal.aborted || desk.closed.aborted;
@@ -86,10 +89,12 @@ export async function askWorker<M extends ProviderMethod>(
       if (gone) throw new GodwitError('CANCELED', `${method} of ${what}`);
       throw new GodwitError('CONNECTION_FAILED', what, { reason: `no answer within ${timeoutMs / 1000} s` });
     }
-    if (answer === undefined || !(await isServed(db, endpoint))) {
+    if (!(await isServed(db, endpoint))) {
       await giveUp(db, id);
       throw new GodwitError('NO_WORKER', what);
     }
+    // A crash of Postgres has emptied the table; nothing was changed by the call, so it is simply asked again.
+    if (answer === undefined) await ask();
   }
 }
 

@@ -1,19 +1,31 @@
-import { type Db, deleteReplicaDisks } from '@godwit/store';
+import { type Db, type Deployment, deleteReplicaDisks } from '@godwit/store';
 import { sql } from 'kysely';
 
+/** Kinds of things that a running instance is made of. */
+const OF_AN_INSTANCE = ['instance', 'disk', 'network', 'file'];
+
 /**
- * Disks that a deployment took as they are belong to its instance: the ledger keeps them for ever, and the transfer
- * forgets them, so that its next execution is a full copy to new ones. One transaction.
+ * An instance that was brought to its end belongs to its user: the ledger keeps what it is made of for ever. Disks that were
+ * not cloned are part of it, so the transfer forgets them and its next execution is a full copy to new ones. One
+ * transaction; done already is success.
  */
-export async function handOverDisks(db: Db, transferId: string, instance: string): Promise<void> {
+export async function handOver(db: Db, deployment: Deployment, instance: string): Promise<void> {
   await db.transaction().execute(async (trx) => {
-    await trx
+    const keepForever = trx
       .updateTable('ledger')
       .set({ keep: 'forever', updated_at: sql<Date>`now()` })
-      .where('transfer_id', '=', transferId)
+      .where('state', '<>', 'removed');
+    await keepForever
+      .where('deployment_id', '=', deployment.id)
+      .where('kind', 'in', OF_AN_INSTANCE)
+      .where('keep', '=', 'deployment')
+      .where('task_id', 'in', (qb) => qb.selectFrom('task').select('id').where('instance', '=', instance))
+      .execute();
+    if (deployment.clone_disks) return;
+    await keepForever
+      .where('transfer_id', '=', deployment.transfer_id)
       .where('kind', '=', 'disk')
       .where('keep', '=', 'transfer')
-      .where('state', '<>', 'removed')
       .where((eb) =>
         eb.or([
           eb('task_id', 'in', (qb) => qb.selectFrom('task').select('id').where('instance', '=', instance)),
@@ -22,13 +34,13 @@ export async function handOverDisks(db: Db, transferId: string, instance: string
             eb
               .selectFrom('replica_disk as disk')
               .select('disk.id')
-              .where('disk.transfer_id', '=', transferId)
+              .where('disk.transfer_id', '=', deployment.transfer_id)
               .where('disk.instance', '=', instance)
               .where(sql<boolean>`disk.target -> 'handle' = ledger.handle`),
           ),
         ]),
       )
       .execute();
-    await deleteReplicaDisks(trx, transferId, instance);
+    await deleteReplicaDisks(trx, deployment.transfer_id, instance);
   });
 }

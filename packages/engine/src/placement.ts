@@ -17,6 +17,14 @@ const BOTH: readonly TaskType[] = ['REPLICATE_DISKS'];
 /** Long or heavy work: always through the queue of a region, where it is counted per endpoint and per worker. */
 const HEAVY: readonly TaskType[] = ['REPLICATE_DISKS'];
 
+/** The end at which a task works; a copy works at both, and counts at the source. */
+export function endOf(type: TaskType): 'origin' | 'destination' {
+  return SOURCE_TASKS.includes(type) || BOTH.includes(type) ? 'origin' : 'destination';
+}
+
+/** Heavy tasks are counted by their queue. */
+export const isHeavy = (type: TaskType): boolean => HEAVY.includes(type);
+
 /** Where a task runs: in the process that walks the execution, or on any worker of a region. */
 export type Place = { here: true } | { here: false; region: string; endpoint: string };
 
@@ -50,9 +58,8 @@ export function placeOf(worker: WorkerContext, type: TaskType, ends: Ends): Plac
       ? ends.origin.regions
       : ends.destination.regions;
   const served = wanted.length === 0 || wanted.some((region) => worker.service.regions.has(region));
-  if (served && !HEAVY.includes(type)) return { here: true };
-  const endpoint = SOURCE_TASKS.includes(type) || BOTH.includes(type) ? ends.origin.id : ends.destination.id;
-  return { here: false, region: wanted[0] ?? DEFAULT_REGION, endpoint };
+  if (served && !isHeavy(type)) return { here: true };
+  return { here: false, region: wanted[0] ?? DEFAULT_REGION, endpoint: ends[endOf(type)].id };
 }
 
 function commonRegions({ origin, destination }: Ends): readonly string[] {

@@ -1,5 +1,6 @@
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import { addTaskEvent, databaseError } from '@godwit/store';
+import { endOf, isHeavy } from './placement.ts';
 import { withRetry } from './retry-policy.ts';
 import type { BoardTask } from './task-board.ts';
 import { openTaskContext } from './task-context.ts';
@@ -30,10 +31,15 @@ export function runTask(worker: WorkerContext, task: BoardTask): Promise<TaskOut
       try {
         const body = await taskBodies[task.type]?.();
         if (body === undefined) throw new GodwitError('UNSUPPORTED', `task ${task.type}`, { what: 'being run yet' });
-        await worker.reach(`${task.type}:begin`);
-        const info = await body(context);
-        await worker.reach(`${task.type}:end`);
-        return info;
+        const run = async (): Promise<JsonObject> => {
+          await worker.reach(`${task.type}:begin`);
+          const info = await body(context);
+          await worker.reach(`${task.type}:end`);
+          return info;
+        };
+        if (isHeavy(task.type)) return await run();
+        const action = context.deployment ?? context.transfer;
+        return await worker.turns.take(action[`${endOf(task.type)}_endpoint_id`], signal, run);
       } finally {
         await context.settle();
       }

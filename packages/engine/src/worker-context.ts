@@ -9,6 +9,7 @@ import type { ReceiptSigner } from './receipt-signer.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import type { Runs } from './runs.ts';
 import type { ServicePlace } from './service.ts';
+import type { Turns } from './turns.ts';
 
 /** What everything inside a worker process shares. */
 export interface WorkerContext {
@@ -24,6 +25,8 @@ export interface WorkerContext {
   readonly runs: Runs;
   readonly copies: CopyPool;
   readonly rates: RateLimits;
+  /** Light tasks at one endpoint at once. */
+  readonly turns: Turns;
   readonly retry: RetryPolicy;
   /** Who this worker is in the service table; regions are ids, empty: only endpoints without one. */
   readonly service: ServicePlace;

@@ -36,12 +36,15 @@ import { Rounds } from './rounds.ts';
 import { Runs } from './runs.ts';
 import { beat, holdSlot, register, type Slot } from './service.ts';
 import { TAKEOVER_EVERY_MS, takeOverDead } from './takeover.ts';
+import { Turns } from './turns.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { walkExecution } from './workflows/execution.ts';
 import { runQueuedTask } from './workflows/task.ts';
 
 /** Milliseconds between looks at a queue: the wait of a start, against two queries a look while nothing happens. */
 const POLL_MS = 100;
+/** Light tasks of this worker at one endpoint at once. */
+const LIGHT_TASKS = 8;
 
 export interface WorkerOptions {
   /** Postgres, migrated by somebody else: a worker waits until it is. */
@@ -154,6 +157,7 @@ async function begin(
     runs,
     copies: new CopyPool({ threads: options.diskCopies ?? 4 }),
     rates: new RateLimits(db),
+    turns: new Turns(LIGHT_TASKS),
     retry: { ...DEFAULT_RETRY, ...options.retry },
     service,
     workDir,

@@ -128,6 +128,35 @@ test.each([
   }
 });
 
+test('an instance that runs stays although its restore point could not be removed, and outlives its deployment', async () => {
+  const name = nextName();
+  it.instance('src', name, { vda: sparseBytes(MIB) });
+  const transfer = await it.transfer(origin, destination, [name]);
+  await it.until((await it.engine.executeTransfer({ transferId: transfer.id })).executionId);
+  await worker.stopAt({ point: 'DELETE_TRANSFER_TARGET_DISK_SNAPSHOTS:begin', action: 'fail' });
+  const request = { transferId: transfer.id, userId: 'tester', cloneDisks: false };
+  const { executionId, deploymentId } = await it.engine.deploy(request);
+  expect(await it.until(executionId)).toBe('ERROR');
+  const kept = () =>
+    it.db
+      .selectFrom('ledger')
+      .select(['kind', 'keep'])
+      .where('transfer_id', '=', transfer.id)
+      .where('state', '<>', 'removed')
+      .orderBy('kind')
+      .execute();
+  await it.eventually('the restore point is reaped', async () => (await kept()).length === 2);
+  await it.engine.deleteDeployment(deploymentId);
+  await it.engine.deleteTransfer(transfer.id);
+  const drop = await it.transfer(origin, destination, [name]);
+  await it.until((await it.engine.executeTransfer({ transferId: drop.id })).executionId);
+  expect(await kept()).toEqual([
+    { kind: 'disk', keep: 'forever' },
+    { kind: 'instance', keep: 'forever' },
+  ]);
+  expect(readdirSync(it.folder('dst')).filter((one) => one.startsWith(`${name}-`))).toHaveLength(1);
+});
+
 test('a snapshot that is lost is taken anew three times, then the task fails', async () => {
   const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB) });

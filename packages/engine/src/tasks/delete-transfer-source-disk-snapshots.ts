@@ -8,8 +8,9 @@ export default async function deleteTransferSourceDiskSnapshots(context: TaskCon
   const { retry, task, transfer, worker } = context;
   const rows = await whileDatabaseIsAway(retry, () => listReplicaDisks(worker.db, transfer.id, task.instance));
   const { context: call, source } = await context.source();
-  const known = tokensOn(context.info);
-  const tokens = new Set([...known, ...rows.flatMap((row) => (row.token === null ? [] : [row.token]))]);
-  for (const token of tokens) await source.dropToken(call, task.instance, token);
+  const used = rows.flatMap((row) => (row.token === null ? [] : [row.token]));
+  for (const token of new Set([...tokensOn(context.info), ...used])) {
+    await source.dropToken(call, task.instance, token);
+  }
   return { tokens: null };
 }

@@ -6,8 +6,8 @@ import { patientCheckpoints } from '../checkpoints.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { DiskProgressBoard } from '../disk-progress.ts';
 import type { TaskContext } from '../task-context.ts';
-import { note, replicaDisks } from './blackboard.ts';
-import { forgetSnapshot, takeSnapshot } from './source-snapshot.ts';
+import { replicaDisks } from './blackboard.ts';
+import { forgetSnapshot, snapshotOn, takeSnapshot } from './source-snapshot.ts';
 
 /** Times a snapshot that was lost in mid-copy is taken anew. */
 const RETAKES = 3;
@@ -18,10 +18,11 @@ const RETAKES = 3;
  */
 export default async function replicateDisks(context: TaskContext): Promise<JsonObject> {
   for (;;) {
+    const before = snapshotOn(await context.reread());
+    if (before !== undefined && (await openDisks(context, before)).length === 0) return {};
     try {
-      const snapshot = await takeSnapshot(context, await replicaDisks(context));
-      await copyAll(context, snapshot);
-      return note({ snapshot });
+      await copyAll(context, await takeSnapshot(context));
+      return {};
     } catch (error) {
       if (!(error instanceof GodwitError) || error.code !== 'SNAPSHOT_LOST') throw error;
       const retaken = await forgetSnapshot(context);
@@ -42,10 +43,22 @@ interface CopyPlace {
   bufferBytes: number;
 }
 
-async function copyAll(context: TaskContext, snapshot: Snapshot): Promise<void> {
+interface OpenDisk {
+  disk: SnapshotDisk;
+  row: ReplicaDisk;
+  target: TargetDisk;
+}
+
+/** The disks of the snapshot that have no receipt of this execution yet. */
+async function openDisks(context: TaskContext, snapshot: Snapshot): Promise<OpenDisk[]> {
   const known = await replicaDisks(context);
-  const pairs = snapshot.disks.map((disk) => ({ disk, ...counterpart(context, disk, known) }));
-  const open = pairs.filter(({ row }) => row.complete_no !== context.execution.number);
+  return snapshot.disks
+    .map((disk) => ({ disk, ...counterpart(context, disk, known) }))
+    .filter(({ row }) => row.complete_no !== context.execution.number);
+}
+
+async function copyAll(context: TaskContext, snapshot: Snapshot): Promise<void> {
+  const open = await openDisks(context, snapshot);
   if (open.length === 0) return;
   const { close, place } = await openPlace(context, snapshot, open);
   // One disk in trouble of the passing kind stops its siblings, so that all begin again together and soon; one that fails
@@ -111,7 +124,7 @@ function counterpart(
 async function openPlace(
   context: TaskContext,
   snapshot: Snapshot,
-  pairs: { disk: SnapshotDisk; row: ReplicaDisk; target: TargetDisk }[],
+  pairs: OpenDisk[],
 ): Promise<{ place: CopyPlace; close: () => Promise<void> }> {
   const { execution, log, task, transfer, worker } = context;
   const undo: (() => Promise<void> | void)[] = [];
