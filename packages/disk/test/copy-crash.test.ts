@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { digest } from '../src/digest.ts';
-import { type CopyPlan, type CopyResult, copyDisk, LEAF_SIZE, type Range, seededRandom } from '../src/index.ts';
+import {
+  type CheckpointStore,
+  type CopyPlan,
+  type CopyResult,
+  copyDisk,
+  type Disk,
+  LEAF_SIZE,
+  type Range,
+  seededRandom,
+} from '../src/index.ts';
+import { WrappedDisk } from '../src/wrapped-disk.ts';
 import { DoomedStore, StoredTable } from './memory-store.ts';
 import { Doom, SparseBytes, VolatileDisk } from './volatile-disk.ts';
 
@@ -21,7 +31,7 @@ class World {
   frozenChanges = new Set<number>();
   snapshots = 0;
   execution = 1;
-  readonly #targetZeroed: boolean;
+  #targetZeroed: boolean;
 
   constructor(seed: number, size: number, targetZeroed: boolean) {
     this.random = seededRandom(seed);
@@ -58,6 +68,15 @@ class World {
     else bytes.write(leaf * LEAF_SIZE, new Uint8Array(length).fill(choice === 1 ? 0 : choice));
   }
 
+  /** The source becomes larger, and so does the target, where anything may lie in the new part. */
+  grow(): void {
+    const size = this.source.size + 1 + this.below(4 * LEAF_SIZE);
+    this.source = SparseBytes.copy(this.source, size);
+    this.target = SparseBytes.copy(this.target, Math.max(size, this.target.size));
+    this.target.write(size - 1, Uint8Array.of(this.below(256)));
+    this.#targetZeroed = false;
+  }
+
   snapshot(): void {
     this.snapshots++;
     this.frozen = SparseBytes.copy(this.source);
@@ -76,15 +95,21 @@ class World {
     };
   }
 
-  /** One attempt; a doomed one leaves what a power failure leaves. */
-  async attempt(doom: Doom, change: Partial<CopyPlan> = {}): Promise<CopyResult | null> {
+  /** One attempt; a doomed one leaves what a power failure leaves. `spoil` breaks the protocol, to see that it shows. */
+  async attempt(doom: Doom, change: Partial<CopyPlan> = {}, spoil: Spoil = {}): Promise<CopyResult | null> {
     const source = new VolatileDisk(this.frozen, this.random, new Doom(Number.POSITIVE_INFINITY));
     source.changes = ranges(this.frozenChanges, this.frozen.size);
     const target = new VolatileDisk(this.target, this.random, doom);
     const store = new DoomedStore(this.table, doom, this.random);
     let result: CopyResult | null = null;
     try {
-      result = await copyDisk({ source, target, store, plan: this.plan(change), limits: { window: WINDOW } });
+      result = await copyDisk({
+        source,
+        target: spoil.target?.(target) ?? target,
+        store: spoil.store?.(store) ?? store,
+        plan: this.plan(change),
+        limits: { window: WINDOW },
+      });
     } catch (error) {
       if (!doom.dead) throw error;
     }
@@ -125,6 +150,11 @@ class World {
     }
     return null;
   }
+}
+
+interface Spoil {
+  target?: (disk: Disk) => Disk;
+  store?: (store: CheckpointStore) => CheckpointStore;
 }
 
 const zeroDigests = new Map<number, Uint8Array>();
@@ -192,11 +222,78 @@ describe('a copy that is killed', () => {
   });
 });
 
+describe('the checks above notice an engine that', () => {
+  /** Kills a copy at every call; the number of kills after which the table claims what the target does not hold. */
+  async function caught(spoil: Spoil): Promise<number> {
+    let broken = 0;
+    for (let seed = 1; seed <= 3; seed++) {
+      const count = new Doom(Number.POSITIVE_INFINITY);
+      await new World(seed, SIZE, true).attempt(count, { verify: 'none' }, spoil);
+      for (let at = 1; at <= count.count; at++) {
+        const world = new World(seed, SIZE, true);
+        await world.attempt(new Doom(at), { verify: 'none' }, spoil);
+        if (world.brokenLeaf() !== null) broken++;
+      }
+    }
+    return broken;
+  }
+
+  it('writes before its intent is committed', async () => {
+    const store = (inner: CheckpointStore): CheckpointStore => ({
+      load: () => inner.load(),
+      readGroups: (first, count) => inner.readGroups(first, count),
+      changedGroups: (number) => inner.changedGroups(number),
+      commit: (progress, groups) => inner.commit({ ...progress, intent: [] }, groups),
+    });
+    expect(await caught({ store })).toBeGreaterThan(0);
+  });
+
+  it('records what was not flushed', async () => {
+    expect(await caught({ target: (disk) => new Unflushed(disk) })).toBeGreaterThan(0);
+  });
+
+  it('loses a single write', async () => {
+    const world = new World(4, SIZE, true);
+    await world.attempt(
+      new Doom(Number.POSITIVE_INFINITY),
+      { verify: 'none' },
+      { target: (disk) => new Losing(disk, 3) },
+    );
+    expect(world.brokenLeaf()).not.toBe(null);
+    expect(world.target.differs(world.frozen)).toBe(world.brokenLeaf());
+    const target = (disk: Disk) => new Losing(disk, 3);
+    const verified = new World(4, SIZE, true).attempt(new Doom(Number.POSITIVE_INFINITY), {}, { target });
+    await expect(verified).rejects.toMatchObject({ code: 'VERIFY_MISMATCH', details: { count: 1 } });
+  });
+});
+
+class Unflushed extends WrappedDisk {
+  override async flush(): Promise<void> {
+    await Promise.resolve();
+  }
+}
+
+class Losing extends WrappedDisk {
+  #left: number;
+
+  constructor(inner: Disk, number: number) {
+    super(inner);
+    this.#left = number;
+  }
+
+  override async write(offset: number, from: Uint8Array, signal?: AbortSignal): Promise<void> {
+    this.#left--;
+    if (this.#left === 0) return;
+    await super.write(offset, from.subarray(), signal);
+  }
+}
+
 /** A random life: every crash is followed by the check of what must always hold, every completion by a comparison. */
 async function live(seed: number): Promise<void> {
   const world = new World(1_000 + seed, SIZE - (seed % 3) * 2_000, seed % 2 === 0);
   for (let run = 0; run < 4; run++) {
     for (let i = world.below(10); i > 0; i--) world.mutate();
+    if (world.below(5) === 0) world.grow();
     world.snapshot();
     const change: Partial<CopyPlan> = {
       audit: (['none', 'sample', 'whole'] as const)[world.below(3)]!,
@@ -210,6 +307,7 @@ async function live(seed: number): Promise<void> {
       if (world.below(2) === 0) continue;
       for (let i = world.below(4); i > 0; i--) world.mutate();
       if (world.below(2) === 0) world.execution++;
+      if (world.below(5) === 0) world.grow();
       world.snapshot();
     }
     const result = await world.attempt(new Doom(Number.POSITIVE_INFINITY), change);
