@@ -7,6 +7,8 @@ import type { WorkerContext } from './worker-context.ts';
 export const RETENTION_EVERY_MS = 600_000;
 
 const DAY_MS = 86_400_000;
+/** Progress is for those who watch; a reader that was away this long finds the counters in the task. */
+const PROGRESS_MS = 3_600_000;
 /** Workflows and executions removed in one go. */
 const BATCH = 500;
 
@@ -38,7 +40,12 @@ export async function forgetOld(worker: WorkerContext, days: number, now: Date):
     });
     if (old.length > 0) await worker.durable.deleteWorkflows(old.map((workflow) => workflow.workflowID));
     const executions = await purgeExecutions(trx, before, BATCH);
-    const events = await purgeEvents(trx, before);
+    const watched = await trx
+      .deleteFrom('event')
+      .where('type', '=', 'progress')
+      .where('at', '<', new Date(now.getTime() - PROGRESS_MS))
+      .executeTakeFirst();
+    const events = (await purgeEvents(trx, before)) + Number(watched.numDeletedRows);
     return { executions, workflows: old.length, events };
   });
 }
