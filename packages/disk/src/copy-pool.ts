@@ -13,7 +13,7 @@ export interface CopyPoolOptions {
 }
 
 /** JavaScript heap of one thread, MiB. Its disk buffers lie outside. */
-const HEAP = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 4, stackSizeMb: 2 };
+const HEAP = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 2, stackSizeMb: 2 };
 /** A canceled copy that has not ended by then is ended by force, ms; its intent protects what it wrote. */
 const CANCEL_MS = 1_900;
 
