@@ -83,10 +83,3 @@ export function runsHave(runs: readonly LeafRun[], leaf: number): boolean {
   const run = runs[low];
   return run !== undefined && run.first <= leaf;
 }
-
-/** Leaves in all runs. */
-export function countLeaves(runs: readonly LeafRun[]): number {
-  let sum = 0;
-  for (const run of runs) sum += run.count;
-  return sum;
-}
