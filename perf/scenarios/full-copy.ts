@@ -17,7 +17,6 @@ import {
 import { runWhole, WarmProduct } from '../product-runner.ts';
 import {
   atLeast,
-  atMost,
   type Bench,
   fastest,
   type Heat,
