@@ -229,6 +229,7 @@ case $command in
   run) sweep; run ;;
   ready) wait_ready; report ;; # run has been called
   sweep) sweep ;;
+  alive) host_pid >/dev/null && echo yes || echo no ;;
   inside) inside ;;
   stop) stop ;;
   *) usage ;;

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -54,6 +54,7 @@ export async function missingPackages(ssh = false): Promise<string[] | undefined
 
 /** Starts a host, or cleans up after a dead one in the same folder and starts it anew. About 2 s. */
 export async function startLibvirtHost(options: LibvirtHostOptions = {}): Promise<LibvirtHost> {
+  if (options.dir === undefined) await removeDead();
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'gwlv-')));
   const args = [
     ...(options.tcpPort === undefined ? [] : ['--tcp', String(options.tcpPort)]),
@@ -100,6 +101,18 @@ export async function startLibvirtHost(options: LibvirtHostOptions = {}): Promis
       await run(script, ['sweep', dir]);
     },
   };
+}
+
+/** Folders of hosts whose starter was killed an hour ago or more; their processes died with it. */
+async function removeDead(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith('gwlv-')) continue;
+    const folder = join(tmpdir(), name);
+    const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs < 3_600_000) continue;
+    const { stdout } = await run(script, ['alive', folder]);
+    if (stdout.trim() === 'no') await rm(folder, { recursive: true, force: true });
+  }
 }
 
 function parseFacts(text: string): Record<string, string> {

@@ -18,6 +18,10 @@ export type SourceEnvironment = Static<typeof sourceEnvironmentSchema>;
 const EXPORTED_BITMAP = 'changed';
 /** Ports tried for an export by TCP. */
 const PORTS = 64;
+/** libvirt may wait half a minute for a busy domain; a cancel should not. */
+const BEGIN_PATIENCE_MS = 2_000;
+/** A guest that is being frozen is never left alone before it is thawed. */
+const FREEZE_LIMIT_MS = 300_000;
 /** Tenths of a second that an aborted job may take to end. */
 const ABORT_TRIES = 300;
 /** Where scratch files go for disks that are no files, unless the environment says. */
@@ -217,17 +221,29 @@ async function begin(
     host.virsh.withFile(checkpoint, async (checkpointFile) => {
       const command = ['backup-begin', domain.uuid, backupFile, ...(plan.tracked.size > 0 ? [checkpointFile] : [])];
       if (!freeze) {
-        const { code, stderr } = await host.virsh.attempt(command);
+        // Cut in the middle, the job could begin after its removal.
+        const { code, stderr } = await host.virsh.attempt(command, { patienceMs: BEGIN_PATIENCE_MS });
         return { begun: code === 0, frozen: true, stderr };
       }
       // In one process that outlives ours, so that a frozen guest is always thawed.
-      const { stdout, stderr } = await host.virsh.batch([
-        ['domfsfreeze', domain.uuid],
-        command,
-        ['domfsthaw', domain.uuid],
-      ]);
+      const { code, stdout, stderr } = await host.virsh.batch(
+        [['domfsfreeze', domain.uuid], command, ['domfsthaw', domain.uuid]],
+        { timeoutMs: FREEZE_LIMIT_MS, patienceMs: FREEZE_LIMIT_MS },
+      );
+      if (code !== 0) await thaw(host, domain);
       return { begun: stdout.includes('Backup started'), frozen: !/Unable to freeze/.test(stderr), stderr };
     }),
+  );
+}
+
+/** Once more: a guest that stays frozen hangs. An agent that is not frozen answers that nothing was thawed. */
+async function thaw(host: Host, domain: FoundDomain): Promise<void> {
+  for (let tries = 0; tries < 3; tries++) {
+    const result = await host.virsh.attempt(['domfsthaw', domain.uuid], { patienceMs: FREEZE_LIMIT_MS });
+    if (result.code === 0) return;
+  }
+  host.ctx.progress(
+    `The guest agent of ${domain.name} does not answer; see "virsh domfsthaw ${domain.name}" if the guest hangs`,
   );
 }
 

@@ -215,7 +215,7 @@ export async function finalizeInstance(
 }
 
 async function start(host: Host, domain: FoundDomain, request: DeployRequest): Promise<void> {
-  const first = await host.virsh.attempt(['start', domain.uuid], 180_000);
+  const first = await host.virsh.attempt(['start', domain.uuid], { timeoutMs: 180_000 });
   if (first.code === 0 || isActive(await findDomain(host, domain.uuid))) return;
   const choice = destinationEnvironment(request).virtualization ?? 'auto';
   if (domain.type !== 'kvm' || choice !== 'auto')
@@ -226,7 +226,7 @@ async function start(host: Host, domain: FoundDomain, request: DeployRequest): P
     .replace(/<domain type='kvm'/, "<domain type='qemu'")
     .replace(/<cpu mode='host-model'[^>]*?(\/>|>)/, "<cpu mode='maximum'$1");
   await host.virsh.withFile(text, (file) => host.virsh.run(`instance ${domain.name}`, 'define', file));
-  const second = await host.virsh.attempt(['start', domain.uuid], 180_000);
+  const second = await host.virsh.attempt(['start', domain.uuid], { timeoutMs: 180_000 });
   if (second.code !== 0) throw virshError(second.stderr, `instance ${domain.name}`, host.ctx.endpoint);
 }
 

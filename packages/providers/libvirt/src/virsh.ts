@@ -14,6 +14,13 @@ export interface VirshResult {
   stderr: string;
 }
 
+export interface VirshLimits {
+  /** It is killed then. Default 60,000. */
+  timeoutMs?: number;
+  /** How long a command that must not be cut in the middle may go on after a cancel, ms. Default 0. */
+  patienceMs?: number;
+}
+
 /** Milliseconds an answer may take. libvirt itself waits 30 s for a busy domain. */
 const DEFAULT_TIMEOUT_MS = 60_000;
 const MAX_OUTPUT = 67_108_864;
@@ -44,9 +51,9 @@ export class Virsh {
   }
 
   /** The same without judging the outcome; failures to reach the host reject all the same. */
-  async attempt(command: readonly string[], timeoutMs = DEFAULT_TIMEOUT_MS): Promise<VirshResult> {
+  async attempt(command: readonly string[], limits: VirshLimits = {}): Promise<VirshResult> {
     const program = await needTool('virsh', this.#ctx.endpoint);
-    const result = await execute(program, ['-q', '-c', this.#uri, ...command], this.#ctx, timeoutMs);
+    const result = await execute(program, ['-q', '-c', this.#uri, ...command], this.#ctx, limits);
     if (result.code !== 0 && isConnectionTrouble(result.stderr)) {
       throw virshError(result.stderr, this.#ctx.endpoint, this.#ctx.endpoint);
     }
@@ -54,8 +61,8 @@ export class Virsh {
   }
 
   /** Runs several commands in one process, whatever becomes of each; the result is the last one's. */
-  batch(commands: readonly (readonly string[])[], timeoutMs?: number): Promise<VirshResult> {
-    return this.attempt([commands.map((words) => words.map(quote).join(' ')).join('; ')], timeoutMs);
+  batch(commands: readonly (readonly string[])[], limits?: VirshLimits): Promise<VirshResult> {
+    return this.attempt([commands.map((words) => words.map(quote).join(' ')).join('; ')], limits);
   }
 
   /** Calls `use` with the path of a private file that holds `text`. */
@@ -79,7 +86,7 @@ function execute(
   program: string,
   args: readonly string[],
   ctx: ProviderContext,
-  timeoutMs: number,
+  { timeoutMs = DEFAULT_TIMEOUT_MS, patienceMs = 0 }: VirshLimits,
 ): Promise<VirshResult> {
   return new Promise((resolve, reject) => {
     if (ctx.signal.aborted) {
@@ -92,7 +99,10 @@ function execute(
       late = true;
       child.kill('SIGKILL');
     }, timeoutMs);
-    const onAbort = () => child.kill('SIGKILL');
+    let impatience: NodeJS.Timeout | undefined;
+    const onAbort = () => {
+      impatience = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+    };
     ctx.signal.addEventListener('abort', onAbort);
     const out: Buffer[] = [];
     let outBytes = 0;
@@ -107,6 +117,7 @@ function execute(
     });
     const finish = () => {
       clearTimeout(timer);
+      clearTimeout(impatience);
       ctx.signal.removeEventListener('abort', onAbort);
     };
     child.once('error', (error) => {
