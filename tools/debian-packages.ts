@@ -19,8 +19,8 @@ export const diskPackages: PackageSet = {
 
 export const testPackages: PackageSet = {
   purpose: 'the independent programs that tests compare with',
-  packages: ['nbdkit', 'libnbd-bin', 'b3sum'],
-  programs: ['nbdkit', 'nbdcopy', 'nbdinfo', 'b3sum'],
+  packages: ['nbdkit', 'libnbd-bin', 'b3sum', 'python3-minimal'],
+  programs: ['nbdkit', 'nbdcopy', 'nbdinfo', 'b3sum', '/usr/bin/python3'],
 };
 
 export const hypervisorPackages: PackageSet = {
