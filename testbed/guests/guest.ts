@@ -47,6 +47,7 @@ export function guestDomainXml(domain: GuestDomain): string {
 ${disks.join('\n')}
     ${nic}
     <serial type='pty'><log file='${domain.console}' append='on'/></serial>
+    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
   </devices>
 </domain>

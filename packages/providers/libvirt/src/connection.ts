@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { GodwitError } from '@godwit/domain';
 import { checkInput, choice, type ProviderContext } from '@godwit/provider';
 import { type Static, Type } from 'typebox';
 import { type HostFiles, localFiles, poolFiles, remoteFiles } from './host-files.ts';
+import { secretFile, writeWhole } from './secret-file.ts';
 import { Ssh } from './ssh.ts';
 import { Virsh } from './virsh.ts';
 
@@ -163,7 +164,7 @@ export async function openHost(ctx: ProviderContext): Promise<Host> {
       knownHosts: info.ssh_known_hosts === undefined ? null : await secretFile(folder, 'known', info.ssh_known_hosts),
     });
     // libvirt's own ssh options cannot say all of this, so it is given a program that does.
-    parameters.set('command', await secretFile(folder, 'ssh', ssh.wrapper(), 0o700));
+    parameters.set('command', await wrapperFile(folder, ssh.wrapper()));
     parameters.set('no_tty', '1');
   }
   if (info.password !== undefined) {
@@ -223,8 +224,9 @@ async function privateFolder(ctx: ProviderContext, info: ConnectionInfo): Promis
   return folder;
 }
 
-async function secretFile(folder: string, name: string, text: string, mode = 0o600): Promise<string> {
-  const path = join(folder, name);
-  await writeFile(path, text.endsWith('\n') ? text : `${text}\n`, { mode });
+/** A program for libvirt to run; it names the key's file and holds nothing secret itself. */
+async function wrapperFile(folder: string, script: string): Promise<string> {
+  const path = join(folder, 'ssh');
+  await writeWhole(path, script, 0o700);
   return path;
 }

@@ -380,7 +380,7 @@ async function shutdown(ctx: ProviderContext, instance: string, graceSeconds = D
   for (let second = 0; second < graceSeconds; second++) {
     if (await isOff()) return;
     if (second % PRESS_AGAIN_S === 0) {
-      const mode = domain.agent && second === 0 ? 'agent' : 'acpi';
+      const mode = domain.agent && second === 0 ? 'agent,acpi' : 'acpi';
       await host.virsh.attempt(['shutdown', domain.uuid, '--mode', mode]);
     }
     await sleep(1000, undefined, { signal: ctx.signal }).catch(() => {

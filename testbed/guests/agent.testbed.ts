@@ -1,0 +1,62 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProviderContext } from '@godwit/provider';
+import { MemoryLedger } from '@godwit/provider/conformance';
+import { libvirtProvider } from '@godwit/provider-libvirt';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type LibvirtHost, startLibvirtHost } from '../libvirt/libvirt-host.ts';
+import { command, guestDomainXml, nextReport } from './guest.ts';
+import { buildGuest, copyGuest } from './guest-build.ts';
+
+let host: LibvirtHost;
+let ctx: ProviderContext;
+let log: string;
+const source = libvirtProvider.source!;
+
+beforeAll(async () => {
+  const [guest, started] = await Promise.all([buildGuest(), startLibvirtHost()]);
+  host = started;
+  log = join(host.dir, 'agent.log');
+  const disks = await copyGuest(guest, host.images, 'agent');
+  await writeFile(join(host.dir, 'agent.xml'), guestDomainXml({ name: 'agent', guest: disks, console: log }));
+  await host.virsh('define', join(host.dir, 'agent.xml'));
+  await host.virsh('start', 'agent');
+  await nextReport(log);
+  ctx = {
+    endpoint: 'endpoint lab',
+    connectionInfo: { uri: host.uri },
+    signal: new AbortController().signal,
+    ledger: new MemoryLedger(),
+    workDir: await mkdtemp(join(tmpdir(), 'gwlw-')),
+    progress: () => undefined,
+  };
+  // libvirt learns of the agent when it opens its channel.
+  while (!(await host.virsh('dumpxml', 'agent')).includes("state='connected'")) await sleep(200);
+});
+
+afterAll(async () => {
+  await host?.stop();
+  if (ctx !== undefined) await rm(ctx.workDir, { recursive: true, force: true });
+});
+
+test('a guest with an agent is frozen for the moment of the snapshot and writes on at once', async () => {
+  await command(host, 'agent', log, 'load 1');
+  const request = { key: 'frozen', instance: 'agent', environment: { quiesce: 'always' }, tokens: {}, resume: false };
+  const snapshot = await source.snapshot(ctx, request);
+  expect(snapshot.consistency).toBe('filesystem');
+  expect(await source.snapshot(ctx, { ...request, resume: true })).toEqual(snapshot);
+  expect((await host.virsh('qemu-agent-command', 'agent', '{"execute":"guest-fsfreeze-status"}')).trim()).toBe(
+    '{"return":"thawed"}',
+  );
+  // A frozen work disk could not take this.
+  await command(host, 'agent', log, 'put after the-snapshot');
+  await command(host, 'agent', log, 'load off');
+  await source.release(ctx, snapshot, false);
+});
+
+test('a guest is asked to shut down through its agent', async () => {
+  await source.shutdown(ctx, 'agent', 60);
+  expect((await host.virsh('domstate', 'agent', '--reason')).trim()).toBe('shut off (shutdown)');
+});
