@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { runMeasured } from './measure.ts';
@@ -21,7 +24,12 @@ export interface ProductFigures {
 
 /** One job in a process of its own: start of Node.js, loading and cold code are in the figures. */
 export async function runWhole(job: ProductJob): Promise<ProductFigures> {
-  const measured = await runMeasured([process.execPath, ...FLAGS, program, JSON.stringify(job)]);
+  const folder = mkdtempSync(join(tmpdir(), 'godwit-job-'));
+  const file = join(folder, 'job.json');
+  writeFileSync(file, JSON.stringify(job));
+  const measured = await runMeasured([process.execPath, ...FLAGS, program, file]).finally(() =>
+    rmSync(folder, { recursive: true, force: true }),
+  );
   const { bytesSent, bytesRead, peakBytes } = JSON.parse(measured.stdout) as ProductResult;
   return {
     wall: measured.wall,

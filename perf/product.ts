@@ -1,7 +1,9 @@
 // The product's copier as a process of its own, the way a worker uses it.
-//   node perf/product.ts JOB          does one job (JSON) and prints its result: a whole process, start and cold code included
+//   node perf/product.ts FILE         does the job in FILE (JSON) and prints its result: a whole process, start and cold
+//                                     code included
 //   node perf/product.ts --serve      does the job of each line of standard input and prints each result: a warm worker,
 //                                     whose copies run in threads, as in a worker
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type CopyJob, CopyPool, type CopyResult, FileCheckpointStore, runCopyJob } from '@godwit/disk';
 import { peakOf } from './measure.ts';
@@ -35,7 +37,9 @@ await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
   if (args[0] !== '--serve') {
-    process.stdout.write(`${JSON.stringify(await work(JSON.parse(args[0] ?? '') as ProductJob, undefined))}\n`);
+    process.stdout.write(
+      `${JSON.stringify(await work(JSON.parse(readFileSync(args[0] ?? '', 'utf8')) as ProductJob, undefined))}\n`,
+    );
     return;
   }
   // Threads are kept for the whole bench: the turns of the peers lie between two copies.
