@@ -54,7 +54,7 @@ async function work(job: ProductJob, warm: CopyPool | undefined): Promise<Produc
   const before = process.cpuUsage();
   const began = performance.now();
   const parallel = job.parallel ?? 1;
-  const pool = warm ?? (parallel > 1 ? new CopyPool({ threads: parallel }) : undefined);
+  const pool = warm ?? (parallel > 1 ? new CopyPool({ copies: parallel }) : undefined);
   const sum = { bytesRead: 0, bytesSent: 0 };
   const queue = [...job.tasks];
   const { signal } = new AbortController();

@@ -1,37 +1,35 @@
-import { Worker } from 'node:worker_threads';
+import { availableParallelism } from 'node:os';
 import { GodwitError } from '@godwit/domain';
-import type { CheckpointStore, LeafGroup } from './checkpoint-store.ts';
 import type { CopyResult } from './copy.ts';
 import type { CopyHooks, CopyJob } from './copy-job.ts';
-import type { FromCopyThread, StoreCall, ToCopyThread } from './copy-messages.ts';
+import { CopyThread } from './copy-thread.ts';
 
 export interface CopyPoolOptions {
   /** Copies at once; more wait. Default 4. */
+  copies?: number;
+  /**
+   * Threads that share the copies. Default: one for each copy, at most one for each processor: a thread takes 16 MiB before
+   * it does anything, and a copy spends its time waiting. Range 1 to `copies`.
+   */
   threads?: number;
   /** How long an idle thread is kept for the next copy, ms. Default 10,000. */
   idleMs?: number;
 }
 
-/** JavaScript heap of one thread, MiB. Its disk buffers lie outside. */
-const HEAP = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 2, stackSizeMb: 2 };
-/** A canceled copy that has not ended by then is ended by force, ms; its intent protects what it wrote. */
-const CANCEL_MS = 1_900;
-
-/**
- * Runs copies in threads of their own, so that hashing and copying never hold up the event loop of the engine. Stores,
- * with their database connections, stay in this thread and are called from there.
- */
+/** Runs copies in threads of their own, so that hashing and copying never hold up the event loop of the engine. */
 export class CopyPool {
-  readonly #threads: number;
+  readonly #copies: number;
+  readonly #most: number;
   readonly #idleMs: number;
-  readonly #idle: { worker: Worker; timer: NodeJS.Timeout }[] = [];
+  readonly #threads = new Map<CopyThread, NodeJS.Timeout | undefined>();
   readonly #queue: (() => void)[] = [];
   readonly #running = new Set<Promise<unknown>>();
   #active = 0;
   #closed = false;
 
   constructor(options: CopyPoolOptions = {}) {
-    this.#threads = options.threads ?? 4;
+    this.#copies = options.copies ?? 4;
+    this.#most = Math.min(this.#copies, options.threads ?? availableParallelism());
     this.#idleMs = options.idleMs ?? 10_000;
   }
 
@@ -52,38 +50,29 @@ export class CopyPool {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#running);
-    for (const { worker, timer } of this.#idle.splice(0)) {
+    for (const [thread, timer] of this.#threads) {
       clearTimeout(timer);
-      await worker.terminate();
+      await thread.end();
     }
+    this.#threads.clear();
   }
 
   async #run(job: CopyJob, hooks: CopyHooks): Promise<CopyResult> {
     await this.#turn(hooks.signal, job.label ?? 'disk');
+    const thread = this.#choose();
     try {
-      const worker = this.#take();
-      let sound = false;
-      try {
-        const result = await converse(worker, job, hooks);
-        sound = true;
-        return result;
-      } catch (error) {
-        sound = error instanceof GodwitError && error.code !== 'INTERNAL' && !(error instanceof ThreadKilled);
-        throw error;
-      } finally {
-        if (sound && !this.#closed) this.#keep(worker);
-        else await worker.terminate();
-      }
+      return await thread.copy(job, hooks);
     } finally {
+      this.#keep(thread);
       this.#active--;
       this.#queue.shift()?.();
     }
   }
 
-  /** Waits until a thread is free. */
+  /** Waits until one more copy may run. */
   async #turn(signal: AbortSignal, label: string): Promise<void> {
     if (signal.aborted || this.#closed) throw new GodwitError('CANCELED', label);
-    if (this.#active < this.#threads) {
+    if (this.#active < this.#copies) {
       this.#active++;
       return;
     }
@@ -102,115 +91,32 @@ export class CopyPool {
     });
   }
 
-  #take(): Worker {
-    const kept = this.#idle.pop();
-    if (kept) {
-      clearTimeout(kept.timer);
-      kept.worker.ref();
-      return kept.worker;
+  /** The sound thread with the fewest copies; a new one when all are busy and there may be more. */
+  #choose(): CopyThread {
+    let best: CopyThread | undefined;
+    let sound = 0;
+    for (const thread of this.#threads.keys()) {
+      if (!thread.sound) continue;
+      sound++;
+      if (!best || thread.load < best.load) best = thread;
     }
-    return new Worker(new URL('./copy-worker.ts', import.meta.url), { resourceLimits: HEAP });
+    if (!best || (best.load > 0 && sound < this.#most)) best = new CopyThread();
+    clearTimeout(this.#threads.get(best));
+    this.#threads.set(best, undefined);
+    return best;
   }
 
-  #keep(worker: Worker): void {
-    const timer = setTimeout(() => {
-      this.#idle.splice(
-        this.#idle.findIndex((entry) => entry.worker === worker),
-        1,
-      );
-      void worker.terminate();
-    }, this.#idleMs);
-    timer.unref();
-    worker.unref();
-    this.#idle.push({ worker, timer });
-  }
-}
-
-/** The thread was ended because it did not end by itself. */
-class ThreadKilled extends GodwitError {}
-
-function converse(worker: Worker, job: CopyJob, hooks: CopyHooks): Promise<CopyResult> {
-  const { signal } = hooks;
-  const label = job.label ?? 'disk';
-  return new Promise((resolve, reject) => {
-    let force: NodeJS.Timeout | undefined;
-    const post = (message: ToCopyThread, transfer: ArrayBuffer[] = []) => worker.postMessage(message, transfer);
-    const end = (settle: () => void) => {
-      clearTimeout(force);
-      signal.removeEventListener('abort', onAbort);
-      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-      settle();
-    };
-    const onAbort = () => {
-      post({ kind: 'cancel' });
-      force = setTimeout(() => end(() => reject(new ThreadKilled('CANCELED', label))), CANCEL_MS);
-    };
-    const onError = (error: Error) =>
-      end(() =>
-        reject(
-          new GodwitError('INTERNAL', label, { reason: `the copy thread died: ${error.message}` }, { cause: error }),
-        ),
-      );
-    const onExit = (code: number) => onError(new Error(`exit code ${code}`));
-    const onMessage = (message: FromCopyThread) => {
-      if (message.kind === 'call') void answer(post, hooks.store, message.id, message.call);
-      else if (message.kind === 'progress') hooks.onProgress?.(message.progress);
-      else if (message.kind === 'restart') hooks.onRestart?.(GodwitError.fromData(message.error));
-      else if (message.kind === 'done') end(() => resolve(message.result));
-      else end(() => reject(GodwitError.fromData(message.error)));
-    };
-    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
-    signal.addEventListener('abort', onAbort, { once: true });
-    post({ kind: 'copy', job });
-    if (signal.aborted) onAbort();
-  });
-}
-
-async function answer(
-  post: (message: ToCopyThread, transfer?: ArrayBuffer[]) => void,
-  store: CheckpointStore,
-  id: number,
-  call: StoreCall,
-): Promise<void> {
-  try {
-    if (call.method === 'readGroups') {
-      const { groups, buffers } = detached(await store.readGroups(...call.args));
-      post({ kind: 'answer', id, value: groups }, buffers);
-    } else {
-      post({ kind: 'answer', id, value: await callStore(store, call) });
+  /** Keeps an idle thread for a while; forgets one that is of no more use. */
+  #keep(thread: CopyThread): void {
+    if (!thread.sound) {
+      this.#threads.delete(thread);
+    } else if (thread.load === 0) {
+      const timer = setTimeout(() => {
+        this.#threads.delete(thread);
+        void thread.end();
+      }, this.#idleMs);
+      timer.unref();
+      this.#threads.set(thread, timer);
     }
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    post({
-      kind: 'refusal',
-      id,
-      error: GodwitError.wrap(error, 'DATABASE_UNAVAILABLE', label(call), { reason }).toData(),
-    });
   }
-}
-
-function label(call: StoreCall): string {
-  return `checkpoint store (${call.method})`;
-}
-
-function callStore(store: CheckpointStore, call: Exclude<StoreCall, { method: 'readGroups' }>): Promise<unknown> {
-  if (call.method === 'load') return store.load();
-  if (call.method === 'changedGroups') return store.changedGroups(...call.args);
-  return store.commit(...call.args);
-}
-
-/** Copies of the groups in buffers of their own: a view into a larger buffer would take all of that along. */
-function detached(groups: readonly LeafGroup[]): { groups: LeafGroup[]; buffers: ArrayBuffer[] } {
-  const buffers: ArrayBuffer[] = [];
-  const own = (bytes: Uint8Array) => {
-    const copy = new Uint8Array(bytes);
-    buffers.push(copy.buffer);
-    return copy;
-  };
-  const copies = groups.map((group) => ({
-    ...group,
-    leaves: own(group.leaves),
-    changedMask: own(group.changedMask),
-  }));
-  return { groups: copies, buffers };
 }

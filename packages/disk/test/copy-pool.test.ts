@@ -1,4 +1,6 @@
-import { readFile, truncate, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { constants } from 'node:fs';
+import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -47,7 +49,7 @@ async function makeDisks(folder: string, size: number, seed = 1): Promise<Buffer
 
 describe('a pool of copy threads', () => {
   it('copies several disks at once, each with its own store', async () => {
-    const pool = new CopyPool({ threads: 2, idleMs: 50 });
+    const pool = new CopyPool({ copies: 3, threads: 2, idleMs: 50 });
     try {
       await Promise.all(
         [1, 2, 3, 4].map(async (seed) => {
@@ -75,7 +77,7 @@ describe('a pool of copy threads', () => {
     await using folder = await scratch();
     const content = await makeDisks(folder.path, 24 * MIB);
     const store = await FileCheckpointStore.open(join(folder.path, 'store'));
-    const pool = new CopyPool({ threads: 1 });
+    const pool = new CopyPool({ copies: 1 });
     try {
       const bucket = new RateBucket(4 * MIB);
       const abort = new AbortController();
@@ -102,7 +104,7 @@ describe('a pool of copy threads', () => {
     await using folder = await scratch();
     await makeDisks(folder.path, MIB);
     const store = await FileCheckpointStore.open(join(folder.path, 'store'));
-    const pool = new CopyPool({ threads: 1 });
+    const pool = new CopyPool({ copies: 1 });
     const { signal } = new AbortController();
     try {
       const missing = job(folder.path, {
@@ -115,6 +117,40 @@ describe('a pool of copy threads', () => {
       await store.close();
     } finally {
       await pool.close();
+    }
+  });
+
+  it('gives a canceled copy up that does not end, and lets the others in its thread finish', async () => {
+    await using folder = await scratch();
+    const content = await makeDisks(folder.path, 6 * MIB);
+    const pipe = join(folder.path, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const pool = new CopyPool({ copies: 2, threads: 1 });
+    const store = await FileCheckpointStore.open(join(folder.path, 'store'));
+    const other = await FileCheckpointStore.open(join(folder.path, 'other'));
+    try {
+      const abort = new AbortController();
+      // Opening a pipe that nobody writes to hangs in the kernel.
+      const hanging = job(folder.path, { source: { kind: 'file', path: pipe, readOnly: true }, label: 'hanging' });
+      const hung = pool.copy(hanging, { store: other, signal: abort.signal });
+      const bucket = new RateBucket(2 * MIB);
+      const sibling = pool.copy(job(folder.path, { targetBuckets: [bucket.shared] }), {
+        store,
+        signal: new AbortController().signal,
+      });
+      abort.abort();
+      await expect(hung).rejects.toMatchObject({ code: 'CANCELED', object: 'hanging' });
+      const result = await sibling;
+      expect(result.targetRoot).toEqual(result.sourceRoot);
+      expect((await readFile(join(folder.path, 'target'))).equals(content)).toBe(true);
+      // The thread is of no more use: the next copy gets another one.
+      await pool.copy(job(folder.path), { store, signal: new AbortController().signal });
+    } finally {
+      const release = await open(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+      await pool.close();
+      await release.close();
+      await store.close();
+      await other.close();
     }
   });
 });

@@ -155,7 +155,7 @@ async function begin(
     log: log.child({ worker: service.executorId }),
     heart,
     runs,
-    copies: new CopyPool({ threads: options.diskCopies ?? 4 }),
+    copies: new CopyPool({ copies: options.diskCopies ?? 4 }),
     rates: new RateLimits(db),
     turns: new Turns(LIGHT_TASKS),
     retry: { ...DEFAULT_RETRY, ...options.retry },
