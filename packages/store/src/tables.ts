@@ -17,6 +17,7 @@ import type {
   VerifyMode,
 } from '@godwit/domain';
 import type { ColumnType, Generated, Insertable, Selectable, Updateable } from 'kysely';
+import type { ControlTables } from './control-tables.ts';
 
 /** A jsonb column: read as data, written as JSON text (`toJson`), because the driver turns arrays into SQL arrays. */
 export type JsonColumn<T> = ColumnType<T, string, string>;
@@ -362,7 +363,7 @@ export interface SettingTable {
 }
 
 /** Every table of Godwit; the durable engine's own tables live in the schema `dbos` and are not ours to touch. */
-export interface Database {
+export interface Database extends ControlTables {
   project: ProjectTable;
   user_account: UserAccountTable;
   role_assignment: RoleAssignmentTable;
