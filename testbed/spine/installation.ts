@@ -131,6 +131,22 @@ export class Installation {
     return answer.body[key] as T;
   }
 
+  /** Whatever a GET answers, as text; `place` below the project, or from the root when it is not found there. */
+  async read(place: string): Promise<{ status: number; text: string }> {
+    const headers = { 'x-auth-token': this.#token };
+    const inProject = await fetch(`${this.url}/v1/${this.#project}${place}`, { headers });
+    const text = await inProject.text();
+    if (inProject.status !== 404) return { status: inProject.status, text };
+    const atRoot = await fetch(`${this.url}${place}`, { headers });
+    return { status: atRoot.status, text: text + (await atRoot.text()) };
+  }
+
+  /** Where its embedded Postgres answers; with the password, for this test alone. */
+  databaseUrl(): string {
+    const of = (name: string) => readFileSync(path.join(this.home, 'postgres', name), 'utf8').trim();
+    return `postgres://postgres:${of('password')}@127.0.0.1:${of('port')}/godwit`;
+  }
+
   /** Creates an endpoint; gives its id. */
   async endpoint(name: string, type: string, connection: Record<string, unknown>): Promise<string> {
     const body = { endpoint: { name, type, description: '', connection_info: connection } };
