@@ -21,6 +21,9 @@ export const LEAF_SIZE = 65_536;
 /** Bytes of one read or write request of the copy engine: eight leaves; 256 KiB to 1 MiB measured equal. */
 export const CHUNK_SIZE = 524_288;
 
+/** See {@link Disk.hashLeaves}. Bytes. */
+export type HashLeaves = (offset: number, length: number, signal?: AbortSignal) => Promise<Uint8Array>;
+
 /**
  * The narrow waist of the data plane: bytes by range. Files, NBD connections and agent connections are Disks; throttle,
  * progress, fault, trace and limits are wrappers that take a Disk and are one.
@@ -58,6 +61,18 @@ export interface Disk {
    * engine audits it.
    */
   changed(offset: number, length: number, signal?: AbortSignal): Promise<Range[] | null>;
+  /**
+   * BLAKE3 digests of the leaves of a range, 32 bytes each, in order, computed where the bytes are, so that none of them
+   * travel. Optional: its presence is the ability (agents have it; wrappers pass it on).
+   *
+   * The range starts on a leaf boundary and is cut into leaves of {@link LEAF_SIZE} from there; the last one is as short
+   * as the range makes it and is hashed at that length (docs/receipt.md). At most 1,024 leaves a call. The answer tells
+   * what a read of the same range, begun at the same time, would have returned: it includes every write that was
+   * acknowledged before, flushed or not. Never from memory of an earlier answer.
+   *
+   * Rejects as a read does; the caller refuses an answer of any other length than 32 bytes per leaf.
+   */
+  readonly hashLeaves?: HashLeaves | undefined;
   /** Ends it; in-flight requests reject. Idempotent. Never flushes. */
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GodwitError } from '@godwit/domain';
-import type { Disk } from './disk.ts';
+import type { Disk, HashLeaves } from './disk.ts';
 import { WrappedDisk } from './wrapped-disk.ts';
 
 /** How often each fault strikes a request, 0 to 1. Absent: never. */
@@ -9,6 +9,8 @@ export interface Faults {
   seed: number;
   /** A read, write, zero or flush rejects; half of the failed writes happen all the same. */
   error?: number;
+  /** Digests that the far side computed are cut short. */
+  truncateHashes?: number;
   /** A request takes up to `maxDelayMs` longer. */
   delay?: number;
   /** Default 20. */
@@ -19,7 +21,7 @@ export interface Faults {
   duplicateWrite?: number;
   /** A write is acknowledged and happens only after the next write; a flush in between does not wait for it. */
   reorder?: number;
-  /** One bit of written or read data is wrong. */
+  /** One bit of written or read data, or of digests, is wrong. */
   flipBit?: number;
 }
 
@@ -80,6 +82,20 @@ export class FaultyDisk extends WrappedDisk {
     await this.#delayed(signal);
     if (this.#strikes('error')) throw failure('DISK_WRITE_FAILED', 0);
     await this.inner.flush(signal);
+  }
+
+  override get hashLeaves(): HashLeaves | undefined {
+    const inner = super.hashLeaves;
+    return (
+      inner &&
+      (async (offset, length, signal) => {
+        await this.#delayed(signal);
+        if (this.#strikes('error')) throw failure('DISK_READ_FAILED', offset);
+        const told = await inner(offset, length, signal);
+        if (this.#strikes('flipBit')) this.#flip(told);
+        return this.#strikes('truncateHashes') ? told.subarray(0, Math.floor(this.#random() * told.length)) : told;
+      })
+    );
   }
 
   #strikes(fault: Exclude<keyof Faults, 'seed' | 'maxDelayMs'>): boolean {

@@ -1,4 +1,4 @@
-import type { Disk, Extent, Range } from './disk.ts';
+import type { Disk, Extent, HashLeaves, Range } from './disk.ts';
 
 /** Base of the wrappers: passes everything on. A wrapper overrides what concerns it. */
 export abstract class WrappedDisk implements Disk {
@@ -46,6 +46,10 @@ export abstract class WrappedDisk implements Disk {
 
   changed(offset: number, length: number, signal?: AbortSignal): Promise<Range[] | null> {
     return this.inner.changed(offset, length, signal);
+  }
+
+  get hashLeaves(): HashLeaves | undefined {
+    return this.inner.hashLeaves && ((offset, length, signal) => this.inner.hashLeaves!(offset, length, signal));
   }
 
   close(): Promise<void> {

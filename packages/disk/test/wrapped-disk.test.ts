@@ -7,7 +7,9 @@ import {
   CountedDisk,
   type Disk,
   DiskCounters,
+  type Faults,
   FaultyDisk,
+  LEAF_SIZE,
   openDisk,
   RateBucket,
   ThrottledDisk,
@@ -15,6 +17,7 @@ import {
   type TraceEntry,
 } from '../src/index.ts';
 import { exercise } from './disk-model.ts';
+import { HashingDisk } from './hashing-disk.ts';
 import { scratch } from './nbdkit.ts';
 
 const MiB = 1_048_576;
@@ -214,6 +217,42 @@ describe('a traced disk', () => {
         { sequence: 2, kind: 'flush', offset: 0, length: 0, crc: 0, result: 'done' },
         expect.objectContaining({ sequence: 3, result: 'failed' }),
       ]);
+    });
+  });
+});
+
+describe('leaf hashes of the far side', () => {
+  const size = 2 * LEAF_SIZE + 5;
+  const wrap: [string, (disk: Disk) => Disk][] = [
+    ['counted', (disk) => new CountedDisk(disk, new DiskCounters())],
+    ['throttled', (disk) => new ThrottledDisk(disk, [new RateBucket(1)])],
+    ['traced', (disk) => new TracedDisk(disk, () => undefined)],
+    ['faulty', (disk) => new FaultyDisk(disk, { seed: 1 })],
+  ];
+
+  it.each(wrap)('are the same through a %s disk, and absent where the disk cannot hash', async (_, wrapper) => {
+    await withFile(size, async (file) => {
+      await file.write(LEAF_SIZE, Buffer.from('a leaf'));
+      const hashing = new HashingDisk(file);
+      const told = await wrapper(hashing).hashLeaves?.(0, size);
+      expect(told).toEqual(await hashing.hashLeaves(0, size));
+      expect(told).toHaveLength(3 * 32);
+      expect(wrapper(file).hashLeaves).toBeUndefined();
+    });
+  });
+
+  it('are wrong, short, late or refused where a faulty disk says so', async () => {
+    await withFile(size, async (file) => {
+      const hashing = new HashingDisk(file);
+      const right = await hashing.hashLeaves(0, size);
+      const through = (faults: Partial<Faults>, signal?: AbortSignal) =>
+        new FaultyDisk(hashing, { seed: 3, ...faults }).hashLeaves?.(0, size, signal);
+      const flipped = await through({ flipBit: 1 });
+      expect(flipped).toHaveLength(right.length);
+      expect(flipped).not.toEqual(right);
+      expect((await through({ truncateHashes: 1 }))?.length).toBeLessThan(right.length);
+      await expect(through({ error: 1 })).rejects.toMatchObject({ code: 'DISK_READ_FAILED' });
+      await expect(through({ delay: 1 }, AbortSignal.abort())).rejects.toMatchObject({ code: 'CANCELED' });
     });
   });
 });
