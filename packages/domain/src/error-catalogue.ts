@@ -117,6 +117,18 @@ export const errorCatalogue = {
     'Correct the connection with "godwit endpoint update".',
   ),
   PLATFORM_ERROR: entry('permanent', 502, '{object} reported: {reason}', 'See the reason, mend it there, run again.'),
+  QUOTA_EXCEEDED: entry(
+    'permanent',
+    403,
+    'The quota does not allow {object}: {reason}',
+    'Remove something there or ask for a larger quota, then run again.',
+  ),
+  NO_CAPACITY: entry(
+    'permanent',
+    507,
+    'The platform has no room for {object}: {reason}',
+    'Free capacity there, or choose a smaller flavor or another availability zone, then run again.',
+  ),
 
   // disks and data
   DISK_SHRANK: entry(
