@@ -1,4 +1,5 @@
-import { listReplicaDisks, type ReplicaDisk } from '@godwit/store';
+import type { ReplicaProgress } from '@godwit/disk';
+import { listReplicaDisks, PostgresCheckpointStore, type ReplicaDisk } from '@godwit/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
@@ -70,8 +71,13 @@ test('a copy that was ended by force commits no checkpoint after that', async ()
     return (progress?.lowWater ?? 0) > 0;
   });
   worker.process.kill('SIGSTOP');
+  const owned = await onlyDisk(transfer.id);
   await it.engine.cancelExecution(executionId, true);
   const before = await onlyDisk(transfer.id);
+  // Whoever holds the fence that the copy was given is refused, also one that never hears of the cancel.
+  const deaf = new PostgresCheckpointStore(it.db, owned.id, owned.fence);
+  await expect(deaf.commit(owned.progress as unknown as ReplicaProgress, [])).rejects.toMatchObject({ code: 'FENCED' });
+  await expect(deaf.load()).rejects.toMatchObject({ code: 'FENCED' });
   worker.process.kill('SIGCONT');
   await it.eventually('the copy has ended', () => /task ended early/.test(worker.log));
   const after = await onlyDisk(transfer.id);
