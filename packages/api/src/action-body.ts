@@ -17,11 +17,12 @@ export function actionOf<const N extends string>(body: unknown, known: readonly 
   return { name, argument: (body as Record<string, unknown>)[name] };
 }
 
-/** `force` of a cancel: `{"cancel": null}` and `{"cancel": {}}` mean false. */
-export function forceOf(argument: unknown): boolean {
+/** `force` of an action: `{"cancel": null}` and `{"cancel": {}}` mean false. */
+export function forceOf(argument: unknown, action = 'cancel'): boolean {
   if (argument === null || argument === undefined) return false;
-  if (typeof argument !== 'object' || Array.isArray(argument)) throw invalidInput('cancel must be an object or null');
+  if (typeof argument !== 'object' || Array.isArray(argument))
+    throw invalidInput(`${action} must be an object or null`);
   const force = (argument as Record<string, unknown>).force ?? false;
-  if (typeof force !== 'boolean') throw invalidInput('cancel.force must be boolean');
+  if (typeof force !== 'boolean') throw invalidInput(`${action}.force must be boolean`);
   return force;
 }

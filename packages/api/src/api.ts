@@ -22,11 +22,13 @@ import { healthRoutes } from './routes/health.ts';
 import { identityRoutes } from './routes/identity.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { metricsRoutes } from './routes/metrics.ts';
+import { minionPoolRoutes } from './routes/minion-pools.ts';
 import { providerRoutes } from './routes/providers.ts';
 import { receiptRoutes } from './routes/receipts.ts';
 import { regionRoutes } from './routes/regions.ts';
 import { replicaDiskRoutes } from './routes/replica-disks.ts';
 import { resourceRoutes } from './routes/resources.ts';
+import { scheduleRoutes } from './routes/schedules.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { transferRoutes } from './routes/transfers.ts';
 import { validateBodies } from './validation.ts';
@@ -106,6 +108,8 @@ const PROJECT_ROUTES = [
   transferRoutes,
   replicaDiskRoutes,
   executionRoutes,
+  scheduleRoutes,
+  minionPoolRoutes,
   deploymentRoutes,
   diagnosticsRoutes,
   resourceRoutes,

@@ -60,6 +60,14 @@ export function flag(query: RawQuery, name: string, fallback = false): boolean {
   return TRUE.has(word) ? true : FALSE.has(word) ? false : fallback;
 }
 
+/** A boolean parameter whose bad values are refused. */
+export function strictFlag(query: RawQuery, name: string, fallback: boolean): boolean {
+  const word = single(query, name)?.trim().toLowerCase();
+  if (word === undefined) return fallback;
+  if (!TRUE.has(word) && !FALSE.has(word)) throw invalidInput(`${name} must be true or false, not '${word}'`);
+  return TRUE.has(word);
+}
+
 /** Marker, limit and order. Largest limit: 2^31 - 1. */
 export function pageOf(query: RawQuery): Page {
   const page: Page = { sort: sortOf(many(query, 'sort_key'), many(query, 'sort_dir')) };

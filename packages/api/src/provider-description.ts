@@ -12,6 +12,9 @@ export interface ProviderDescription {
   sourceSchema?: TSchema;
   /** Absent: it cannot be a destination. */
   destinationSchema?: TSchema;
+  /** Options of a minion pool at a source, at a destination; absent: it makes no minions there. */
+  sourcePoolSchema?: TSchema;
+  destinationPoolSchema?: TSchema;
 }
 
 /** Ability numbers of the contract. */
@@ -28,6 +31,8 @@ export const PROVIDER_TYPE = {
   sourceUpdate: 65536,
   sourceOptions: 131072,
   destinationUpdate: 262144,
+  sourcePool: 524288,
+  destinationPool: 1048576,
   inventory: 2097152,
 } as const;
 
@@ -41,12 +46,16 @@ export function describeProvider(provider: Provider): ProviderDescription {
   if (provider.listStorage) types.push(has.storage);
   if (provider.listOptions && provider.source) types.push(has.sourceOptions);
   if (provider.listOptions && provider.target) types.push(has.destinationOptions);
+  if (provider.pools?.sourceSchema) types.push(has.sourcePool);
+  if (provider.pools?.destinationSchema) types.push(has.destinationPool);
   return {
     name: provider.name,
     types: types.sort((a, b) => a - b),
     connectionSchema: provider.connectionSchema,
     ...(provider.source && { sourceSchema: provider.source.environmentSchema }),
     ...(provider.target && { destinationSchema: provider.target.environmentSchema }),
+    ...(provider.pools?.sourceSchema && { sourcePoolSchema: provider.pools.sourceSchema }),
+    ...(provider.pools?.destinationSchema && { destinationPoolSchema: provider.pools.destinationSchema }),
   };
 }
 
@@ -59,6 +68,14 @@ export function schemasOfType(provider: ProviderDescription, type: number): Json
       return provider.destinationSchema && { destination_environment_schema: plain(provider.destinationSchema) };
     case PROVIDER_TYPE.transferExport:
       return provider.sourceSchema && { source_environment_schema: plain(provider.sourceSchema) };
+    case PROVIDER_TYPE.sourcePool:
+      return provider.sourcePoolSchema && { source_minion_pool_environment_schema: plain(provider.sourcePoolSchema) };
+    case PROVIDER_TYPE.destinationPool:
+      return (
+        provider.destinationPoolSchema && {
+          destination_minion_pool_environment_schema: plain(provider.destinationPoolSchema),
+        }
+      );
     default:
       return undefined;
   }

@@ -1,7 +1,8 @@
 import type { JsonObject } from '@godwit/domain';
 import { invalidInput } from './request-error.ts';
 
-const OS_TYPES = ['bsd', 'linux', 'osx', 'solaris', 'windows'];
+/** Operating systems that scripts and pools may be for. */
+export const OS_TYPES: readonly string[] = ['bsd', 'linux', 'osx', 'solaris', 'windows'];
 const PHASES = ['osmorphing_pre_os_mount', 'osmorphing_post_os_mount', 'replica_first_boot'];
 const DEFAULT_PHASE = 'osmorphing_post_os_mount';
 const EMPTY = "Empty script received. Use 'None' if the script should be removed.";

@@ -30,11 +30,12 @@ interface BodyNames {
   verb: string;
 }
 
-/** `TransferCreate` -> resource transfer, verb creation: the words of the contract's messages. */
+/** `MinionPoolCreate` -> resource minion_pool, verb creation: the words of the contract's messages. */
 function bodyNames(schema: FastifySchema): BodyNames {
   const title = (schema as { title?: string }).title ?? '';
   const verb = title.endsWith('Create') ? 'creation' : title.endsWith('Update') ? 'update' : '';
-  return { resource: title.replace(/(Create|Update)$/, '').toLowerCase(), verb };
+  const noun = title.replace(/(Create|Update)$/, '');
+  return { resource: noun.replace(/(?<=.)(?=[A-Z])/g, '_').toLowerCase(), verb };
 }
 
 function bodyError(errors: ErrorObject[], names: BodyNames): Error {

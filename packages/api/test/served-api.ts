@@ -23,6 +23,7 @@ const vaultProvider = {
     },
     { additionalProperties: false },
   ),
+  pools: { sourceSchema: Type.Object({ size: Type.Optional(Type.Integer()) }, { additionalProperties: false }) },
 };
 
 type Body = InjectOptions['payload'];

@@ -203,6 +203,10 @@ class PostgresEngineClient implements EngineClient {
     });
   }
 
+  async actOnPool(poolId: string, action: 'allocate' | 'refresh' | 'deallocate'): Promise<void> {
+    throw new GodwitError('UNSUPPORTED', `minion pool ${poolId}`, { what: action });
+  }
+
   async callProvider<M extends ProviderMethod>(
     endpointId: string,
     method: M,

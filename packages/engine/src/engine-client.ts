@@ -81,6 +81,11 @@ export interface EngineClient {
    */
   deleteTransfer(transferId: string): Promise<void>;
   /**
+   * Starts making the machines of a minion pool, checking and trimming them, or removing them; with `force` from any state.
+   * The pool's row is IN_MAINTENANCE when this resolves. `NOT_FOUND`, `BAD_REQUEST` in the wrong state, `UNSUPPORTED`.
+   */
+  actOnPool(poolId: string, action: 'allocate' | 'refresh' | 'deallocate', force?: boolean): Promise<void>;
+  /**
    * One call of the endpoint's provider, made by a worker that reaches it. `NO_WORKER` at once when none is up,
    * `UNSUPPORTED` when the provider lacks the ability, else the provider's own error.
    */

@@ -37,6 +37,14 @@ export interface Provider {
   remove(ctx: ProviderContext, entry: LedgerEntry): Promise<void>;
   readonly source?: SourceProvider;
   readonly target?: TargetProvider;
+  readonly pools?: PoolProvider;
+}
+
+/** Keeps helper machines ready. A side without a schema has no pools. */
+export interface PoolProvider {
+  /** Options of a pool at a source; at a destination. */
+  readonly sourceSchema?: TSchema;
+  readonly destinationSchema?: TSchema;
 }
 
 /** What a provider gets with every call. */

@@ -1,20 +1,23 @@
 import { GodwitError, type InstanceInfo } from '@godwit/domain';
 import type { InstanceQuery } from '@godwit/provider';
 import * as store from '@godwit/store';
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { actionOf } from '../action-body.ts';
 import type { App } from '../app.ts';
 import { environmentParameter, instanceParameter, optionNamesParameter } from '../base64-parameter.ts';
 import { type ApiContext, scopeOf } from '../context.ts';
 import { flag, limitOf, type RawQuery, single } from '../list-query.ts';
+import { PROVIDER_TYPE } from '../provider-description.ts';
 import { found } from '../request-error.ts';
 import { ValidateConnectionAnswer } from '../schemas/endpoint.ts';
 import {
   DestinationOptionsAnswer,
+  DestinationPoolOptionsAnswer,
   InstanceAnswer,
   InstancesAnswer,
   NetworksAnswer,
   SourceOptionsAnswer,
+  SourcePoolOptionsAnswer,
   StorageAnswer,
 } from '../schemas/endpoint-contents.ts';
 import { ENVIRONMENT, OPTION_NAMES, Params, Query } from '../schemas/params.ts';
@@ -198,6 +201,30 @@ export function endpointContentRoutes(app: App, api: ApiContext): void {
     },
   );
 
+  for (const side of ['source', 'destination'] as const) {
+    const Answer = side === 'source' ? SourcePoolOptionsAnswer : DestinationPoolOptionsAnswer;
+    app.get(
+      `/endpoints/:endpoint_id/${side}-minion-pool-options`,
+      {
+        schema: {
+          operationId: side === 'source' ? 'listEndpointSourcePoolOptions' : 'listEndpointDestinationPoolOptions',
+          summary: `Values on offer for minion pools of the ${side}`,
+          tags,
+          params,
+          querystring: options,
+          response: { 200: Answer },
+        },
+      },
+      async (request) => {
+        const args = optionArguments(request.query);
+        const endpoint = await endpointOf(request);
+        refuseWithoutPools(api, endpoint.type, side);
+        const values = await api.engine.callProvider(endpoint.id, 'listOptions', { side, ...args });
+        return { [`${side}_minion_pool_options`]: values } as Static<typeof Answer>;
+      },
+    );
+  }
+
   app.get(
     '/endpoints/:endpoint_id/inventory',
     {
@@ -223,6 +250,13 @@ export function endpointContentRoutes(app: App, api: ApiContext): void {
       return reply.type('text/csv').serializer(String).send(csv);
     },
   );
+}
+
+function refuseWithoutPools(api: ApiContext, type: string, side: 'source' | 'destination'): void {
+  const provider = api.providers.get(type);
+  if (side === 'source' ? provider?.sourcePoolSchema : provider?.destinationPoolSchema) return;
+  const number = side === 'source' ? PROVIDER_TYPE.sourcePool : PROVIDER_TYPE.destinationPool;
+  throw new GodwitError('ABSENT', type, { reason: `Provider not found for: ${type}, ${number}` });
 }
 
 async function connects(api: ApiContext, id: string): Promise<{ valid: boolean; message: string | null }> {

@@ -27,7 +27,7 @@ export function providerRoutes(app: App, { providers }: ApiContext): void {
       schema: {
         operationId: 'getProviderSchemas',
         summary: 'JSON Schema of a platform, by type number',
-        description: '16 connection, 4 destination environment, 8 source environment',
+        description: '16 connection, 4 destination environment, 8 source environment, 524288 and 1048576 minion pools',
         tags: ['providers'],
         params: Params('platform', 'type'),
         response: { 200: ProviderSchemasAnswer },

@@ -71,3 +71,9 @@ export const StorageAnswer = Exact('StorageAnswer', {
 });
 export const SourceOptionsAnswer = Exact('SourceOptionsAnswer', { source_options: Type.Array(Option) });
 export const DestinationOptionsAnswer = Exact('DestinationOptionsAnswer', { destination_options: Type.Array(Option) });
+export const SourcePoolOptionsAnswer = Exact('SourcePoolOptionsAnswer', {
+  source_minion_pool_options: Type.Array(Option),
+});
+export const DestinationPoolOptionsAnswer = Exact('DestinationPoolOptionsAnswer', {
+  destination_minion_pool_options: Type.Array(Option),
+});

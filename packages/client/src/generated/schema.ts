@@ -177,6 +177,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/endpoints/{endpoint_id}/destination-minion-pool-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Values on offer for minion pools of the destination */
+        get: operations["listEndpointDestinationPoolOptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/endpoints/{endpoint_id}/destination-options": {
         parameters: {
             query?: never;
@@ -281,6 +298,23 @@ export interface paths {
         };
         /** Networks of the platform */
         get: operations["listEndpointNetworks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{endpoint_id}/source-minion-pool-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Values on offer for minion pools of the source */
+        get: operations["listEndpointSourcePoolOptions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -490,6 +524,69 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/minion_pools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Minion pools */
+        get: operations["listMinionPools"];
+        put?: never;
+        /**
+         * Make a pool
+         * @description Its machines are made at once, unless skip_allocation is true.
+         */
+        post: operations["createMinionPool"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/minion_pools/{minion_pool_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One pool with its machines and its history */
+        get: operations["getMinionPool"];
+        /**
+         * Change a pool that has no machines
+         * @description Only while it is DEALLOCATED. Endpoint and platform cannot change after creation.
+         */
+        put: operations["updateMinionPool"];
+        post?: never;
+        /**
+         * Forget a pool that has no machines
+         * @description Only while it is DEALLOCATED or ERROR.
+         */
+        delete: operations["deleteMinionPool"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/minion_pools/{minion_pool_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** allocate, refresh or deallocate; the last with force from any state */
+        post: operations["actOnMinionPool"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/providers": {
         parameters: {
             query?: never;
@@ -516,7 +613,7 @@ export interface paths {
         };
         /**
          * JSON Schema of a platform, by type number
-         * @description 16 connection, 4 destination environment, 8 source environment
+         * @description 16 connection, 4 destination environment, 8 source environment, 524288 and 1048576 minion pools
          */
         get: operations["getProviderSchemas"];
         put?: never;
@@ -897,6 +994,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/transfers/{transfer_id}/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Schedules of a transfer */
+        get: operations["listSchedules"];
+        put?: never;
+        /**
+         * Run a transfer by the clock
+         * @description The body has no envelope. It fires in every minute that all given fields fit.
+         */
+        post: operations["createSchedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/transfers/{transfer_id}/schedules/{schedule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One schedule */
+        get: operations["getSchedule"];
+        /**
+         * Change a schedule
+         * @description A `schedule` replaces the old one whole; `expiration_date` null clears it.
+         */
+        put: operations["updateSchedule"];
+        post?: never;
+        /**
+         * Remove a schedule
+         * @description Refused while the transfer runs.
+         */
+        delete: operations["deleteSchedule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/transfers/detail": {
         parameters: {
             query?: never;
@@ -1068,6 +1211,9 @@ export interface components {
         };
         DestinationOptionsAnswer: {
             destination_options: components["schemas"]["OptionValues"][];
+        };
+        DestinationPoolOptionsAnswer: {
+            destination_minion_pool_options: components["schemas"]["OptionValues"][];
         };
         Diagnostic: {
             application: string;
@@ -1463,6 +1609,282 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        MinionMachine: {
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            allocated_action: string | null;
+            allocation_status: string;
+            /** @description backend and connection_details; secrets are *** */
+            backup_writer_connection_info: {
+                [key: string]: unknown;
+            } | null;
+            /** @description Secrets are *** */
+            connection_info: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            last_used_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            pool_id: string;
+            power_status: string;
+            project_id: string;
+            provider_properties: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+            user_id: string;
+        };
+        /**
+         * @example {
+         *       "created_at": "2026-11-21T01:45:52.000000",
+         *       "updated_at": null,
+         *       "deleted_at": null,
+         *       "deleted": "0",
+         *       "id": "5b1f6d54-3a7c-4f59-93a1-6a2a7a1c1e66",
+         *       "user_id": "0c4f8e0e-1f0e-4d0a-8f5e-5a1f3a0b7c22",
+         *       "project_id": "d2f1b9f6-7a2c-4c9e-8a55-9c3f0e6b1a33",
+         *       "name": "helpers",
+         *       "notes": null,
+         *       "endpoint_id": "6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11",
+         *       "environment_options": {},
+         *       "os_type": "linux",
+         *       "platform": "source",
+         *       "status": "DEALLOCATED",
+         *       "shared_resources": null,
+         *       "minimum_minions": 1,
+         *       "maximum_minions": 2,
+         *       "minion_max_idle_time": 600,
+         *       "minion_retention_strategy": "delete",
+         *       "maintenance_trust_id": null,
+         *       "minion_machines": [],
+         *       "events": [],
+         *       "progress_updates": []
+         *     }
+         */
+        MinionPool: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            endpoint_id: string;
+            environment_options: {
+                [key: string]: unknown;
+            };
+            /** @description Not in lists */
+            events?: components["schemas"]["MinionPoolEvent"][];
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            maintenance_trust_id: string | null;
+            maximum_minions: number;
+            minimum_minions: number;
+            minion_machines: components["schemas"]["MinionMachine"][];
+            /** @description Seconds */
+            minion_max_idle_time: number;
+            /** @enum {string} */
+            minion_retention_strategy: "delete" | "poweroff";
+            name: string;
+            notes: string | null;
+            os_type: string;
+            /** @enum {string} */
+            platform: "source" | "destination";
+            /** @description Not in lists */
+            progress_updates?: components["schemas"]["MinionPoolProgress"][];
+            project_id: string;
+            shared_resources: {
+                [key: string]: unknown;
+            } | null;
+            status: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+            user_id: string;
+        };
+        MinionPoolAction: {
+            allocate?: null;
+            deallocate?: {
+                force?: boolean;
+            } | null;
+            refresh?: null;
+        } & {
+            [key: string]: unknown;
+        };
+        MinionPoolAnswer: {
+            minion_pool: components["schemas"]["MinionPool"];
+        };
+        MinionPoolCreate: {
+            minion_pool: components["schemas"]["MinionPoolCreateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        MinionPoolCreateBody: {
+            endpoint_id: string;
+            /** @description Judged by the provider's schema */
+            environment_options: {
+                [key: string]: unknown;
+            };
+            /** @description Default: minimum_minions */
+            maximum_minions?: number | null;
+            /** @description Default 1 */
+            minimum_minions?: number | null;
+            /** @description Seconds; default 1 */
+            minion_max_idle_time?: number | null;
+            /** @description delete (default) or poweroff */
+            minion_retention_strategy?: string | null;
+            name: string;
+            notes?: string | null;
+            /** @description Sources must be linux */
+            os_type: string;
+            /** @description source or destination */
+            platform: string;
+            /** @description Default false */
+            skip_allocation?: boolean | null;
+        } & {
+            [key: string]: unknown;
+        };
+        MinionPoolEvent: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            index: number;
+            /** @enum {string} */
+            level: "INFO" | "WARNING" | "ERROR";
+            message: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            pool_id: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        MinionPoolProgress: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            current_step: number;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            index: number;
+            message: string;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            pool_id: string;
+            total_steps: number | null;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        MinionPoolsAnswer: {
+            minion_pools: components["schemas"]["MinionPool"][];
+        };
+        MinionPoolUpdate: {
+            minion_pool: components["schemas"]["MinionPoolUpdateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        MinionPoolUpdateBody: {
+            /** @description Refused: it cannot change */
+            endpoint_id?: unknown;
+            /** @description Judged by the provider's schema */
+            environment_options?: {
+                [key: string]: unknown;
+            };
+            /** @description Default: minimum_minions */
+            maximum_minions?: number | null;
+            /** @description Default 1 */
+            minimum_minions?: number | null;
+            /** @description Seconds; default 1 */
+            minion_max_idle_time?: number | null;
+            /** @description delete (default) or poweroff */
+            minion_retention_strategy?: string | null;
+            name?: string;
+            notes?: string | null;
+            /** @description Sources must be linux */
+            os_type?: string;
+            /** @description Refused: it cannot change */
+            platform?: unknown;
+        } & {
+            [key: string]: unknown;
+        };
         Network: {
             id: string;
             name: string;
@@ -1752,6 +2174,114 @@ export interface components {
         ResourcesAnswer: {
             resources: components["schemas"]["Resource"][];
         };
+        /**
+         * @example {
+         *       "created_at": "2026-11-21T01:45:52.000000",
+         *       "updated_at": null,
+         *       "deleted_at": null,
+         *       "deleted": "0",
+         *       "id": "0d7bb3a2-7b43-4d7e-9d3c-6a0f8f9f1c55",
+         *       "transfer_id": "a5f7d1b2-04c8-4f61-8f0b-5b1f2d6c7e90",
+         *       "schedule": {
+         *         "minute": 30,
+         *         "hour": 2
+         *       },
+         *       "enabled": true,
+         *       "expiration_date": null,
+         *       "shutdown_instance": false,
+         *       "auto_deploy": false,
+         *       "trust_id": null
+         *     }
+         */
+        Schedule: {
+            auto_deploy: boolean;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            enabled: boolean;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            expiration_date: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            /** @description minute, hour, dom, month, dow; or cron and timezone */
+            schedule: {
+                [key: string]: unknown;
+            };
+            shutdown_instance: boolean;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            transfer_id: string;
+            trust_id: string | null;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+        };
+        ScheduleAnswer: {
+            schedule: components["schemas"]["Schedule"];
+        };
+        ScheduleCreate: {
+            /** @description Default false */
+            auto_deploy?: boolean | null;
+            /** @description Default true */
+            enabled?: boolean | null;
+            /** @description RFC 3339; from then on it never fires. Null clears it */
+            expiration_date?: string | null;
+            schedule?: components["schemas"]["ScheduleFields"] | null;
+            /** @description Default false */
+            shutdown_instance?: boolean | null;
+        } & {
+            [key: string]: unknown;
+        };
+        ScheduleFields: {
+            /** @description Five fields of cron. An addition to the contract */
+            cron?: string | null;
+            /** @description Day of the month */
+            dom?: number | null;
+            /** @description Day of the week, 0 is Monday */
+            dow?: number | null;
+            /** @description UTC */
+            hour?: number | null;
+            /** @description UTC */
+            minute?: number | null;
+            month?: number | null;
+            /** @description IANA zone that cron is read in; default UTC */
+            timezone?: string | null;
+        };
+        SchedulesAnswer: {
+            schedules: components["schemas"]["Schedule"][];
+        };
+        ScheduleUpdate: {
+            /** @description Default false */
+            auto_deploy?: boolean | null;
+            /** @description Default true */
+            enabled?: boolean | null;
+            /** @description RFC 3339; from then on it never fires. Null clears it */
+            expiration_date?: string | null;
+            schedule?: components["schemas"]["ScheduleFields"] | null;
+            /** @description Default false */
+            shutdown_instance?: boolean | null;
+        } & {
+            [key: string]: unknown;
+        };
         Service: {
             binary: string;
             /**
@@ -1840,6 +2370,9 @@ export interface components {
         };
         SourceOptionsAnswer: {
             source_options: components["schemas"]["OptionValues"][];
+        };
+        SourcePoolOptionsAnswer: {
+            source_minion_pool_options: components["schemas"]["OptionValues"][];
         };
         Storage: {
             storage_backends: components["schemas"]["StorageBackend"][];
@@ -2692,6 +3225,42 @@ export interface operations {
             };
         };
     };
+    listEndpointDestinationPoolOptions: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+                /** @description URL-safe base64 of a JSON array: names of the wanted options */
+                options?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DestinationPoolOptionsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     listEndpointDestinationOptions: {
         parameters: {
             query?: {
@@ -2935,6 +3504,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NetworksAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listEndpointSourcePoolOptions: {
+        parameters: {
+            query?: {
+                /** @description URL-safe base64 of a JSON object: the source or destination environment */
+                env?: string;
+                /** @description URL-safe base64 of a JSON array: names of the wanted options */
+                options?: string;
+            };
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourcePoolOptionsAnswer"];
                 };
             };
             /** @description Refused */
@@ -3397,6 +4002,226 @@ export interface operations {
                 };
                 content: {
                     "text/plain": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listMinionPools: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MinionPoolsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createMinionPool: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "minion_pool": {
+                 *         "name": "helpers",
+                 *         "endpoint_id": "6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11",
+                 *         "os_type": "linux",
+                 *         "platform": "source",
+                 *         "environment_options": {},
+                 *         "minimum_minions": 1,
+                 *         "maximum_minions": 2,
+                 *         "skip_allocation": true
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["MinionPoolCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MinionPoolAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getMinionPool: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                minion_pool_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MinionPoolAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateMinionPool: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                minion_pool_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "minion_pool": {
+                 *         "maximum_minions": 4
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["MinionPoolUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MinionPoolAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteMinionPool: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                minion_pool_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    actOnMinionPool: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                minion_pool_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "deallocate": {
+                 *         "force": false
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["MinionPoolAction"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MinionPoolAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
         };
@@ -4524,6 +5349,190 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ExecutionsAnswer"];
                 };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listSchedules: {
+        parameters: {
+            query?: {
+                /** @description Default true */
+                show_expired?: string;
+            };
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SchedulesAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createSchedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "schedule": {
+                 *         "minute": 30,
+                 *         "hour": 2
+                 *       },
+                 *       "enabled": true,
+                 *       "shutdown_instance": false,
+                 *       "auto_deploy": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["ScheduleCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getSchedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateSchedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": false,
+                 *       "expiration_date": null
+                 *     }
+                 */
+                "application/json": components["schemas"]["ScheduleUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteSchedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused */
             default: {
