@@ -35,7 +35,7 @@ export async function renderList(
   options: OutputOptions,
 ): Promise<string> {
   const chosen = chooseColumns(columns, options.column);
-  const sorted = sortRows(rows, chooseColumns(columns, options.sortColumn, []), options.sortDescending ?? false);
+  const sorted = sortRows(rows, namedColumns(columns, options.sortColumn ?? []), options.sortDescending ?? false);
   switch (options.format) {
     case 'json':
       return `${toJson(
@@ -84,12 +84,23 @@ function tableOptions(options: OutputOptions): { maxWidth: number } {
   return { maxWidth: options.maxWidth ?? 0 };
 }
 
-function chooseColumns(
-  known: readonly string[],
-  asked: readonly string[] | undefined,
-  otherwise: readonly string[] = known,
-): readonly string[] {
-  if (asked === undefined || asked.length === 0) return otherwise;
+/**
+ * Refuses what cannot be printed, before anything is done.
+ *
+ * @throws UsageError for an unknown column
+ */
+export function requireColumns(known: readonly string[], options: Pick<OutputOptions, 'column'>): void {
+  chooseColumns(known, options.column);
+}
+
+/** The columns that were asked for: as with the openstack command, in the order of the table, not of the options. */
+function chooseColumns(known: readonly string[], asked: readonly string[] | undefined): readonly string[] {
+  if (asked === undefined || asked.length === 0) return known;
+  const chosen = new Set(namedColumns(known, asked));
+  return known.filter((column) => chosen.has(column));
+}
+
+function namedColumns(known: readonly string[], asked: readonly string[]): string[] {
   return asked.map((name) => {
     const found = known.find((column) => column.toLowerCase() === name.toLowerCase());
     if (found === undefined) {

@@ -53,6 +53,18 @@ describe('a wrong command line ends with 2 and says what was probably meant', ()
     [['transfer', 'create', '--origin-endpoint', 'a', '--destination-endpoint', 'b'], '--instance'],
     [['endpoint', 'list', '--os-cloud', 'nowhere'], 'there is no clouds.yaml'],
     [['endpoint', 'list', '--os-password', 'x'], 'OS_PASSWORD'],
+    // Before anything is done: nobody has signed in yet.
+    [['endpoint', 'create', '--name', 'a', '--provider', 'image', '--connection', '{}', '-c', 'nme'], '"name"'],
+    [['endpoint', 'update', 'a', '--name', 'b', '-c', 'nme'], '"name"'],
+    [['endpoint', 'limits', 'set', 'a', '--rate-limit', 'none', '-c', 'rate'], 'no column "rate"'],
+    [['region', 'create', 'a', '-c', 'nme'], '"Name"'],
+    [['region', 'update', 'a', '--disabled', '-c', 'nme'], '"Name"'],
+    [['service', 'update', 'a', '--disabled', '-c', 'hst'], '"Host"'],
+    [['transfer', 'update', 'a', '--notes', 'b', '-c', 'sttus'], '"status"'],
+    [['transfer', 'execute', 'a', '-c', 'sttus'], '"status"'],
+    [['transfer', 'disks', 'delete', 'a', '-c', 'sttus'], '"status"'],
+    [['transfer', 'execution', 'show', 'a', 'b', '--wait', '-c', 'sttus'], '"status"'],
+    [['deployment', 'create', 'a', '-c', 'sttus'], '"status"'],
     [['provider', 'schema', 'list', 'libvirt', 'conection'], 'Did you mean "connection"?'],
   ])('%j', async (args, said) => {
     const run = await godwit(args);

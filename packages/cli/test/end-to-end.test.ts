@@ -219,6 +219,22 @@ describe('a transfer', () => {
     expect(followed.code).toBe(0);
   });
 
+  test('is limited, unlimited and proven as its update says, and keeps what it does not mention', async () => {
+    const transfer = await transferOf('web01', '--audit', 'whole');
+    const options = async (...change: string[]): Promise<unknown> => {
+      expect(await done(['transfer', 'update', transfer, ...change, '-f', 'value', '-c', 'status'])).not.toBe('ERROR');
+      return JSON.parse(await done(['transfer', 'show', transfer, '-f', 'json', '-c', 'options']));
+    };
+    expect(await options('--rate-limit', '1MiB/s')).toEqual({ options: { audit: 'whole', rate_limit: MIB } });
+    expect(await options('--verify', 'whole')).toEqual({
+      options: { audit: 'whole', verify: 'whole', rate_limit: MIB },
+    });
+    expect(await options('--rate-limit', 'none')).toEqual({ options: { audit: 'whole', verify: 'whole' } });
+    const nothing = await godwit(['transfer', 'update', transfer]);
+    expect(nothing.stderr).toContain('Nothing to change was given.');
+    expect(nothing.code).toBe(2);
+  });
+
   test('that is canceled ends canceled, and cannot be canceled twice', async () => {
     const transfer = await transferOf('slow01', ...SLOWLY);
     const execution = await done(['transfer', 'execute', transfer, '-f', 'value', '-c', 'id']);

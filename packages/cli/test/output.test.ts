@@ -50,8 +50,9 @@ describe('a list', () => {
     expect(await renderList(columns, [], as('value'))).toBe('');
   });
 
-  test('shows the chosen columns in the order asked for, whatever their case', async () => {
-    expect(await renderList(columns, rows, as('value', { column: ['cores', 'id'] }))).toBe('10 b\n9 a\n');
+  test('shows the chosen columns in the order of the table, as the openstack command does, whatever their case', async () => {
+    expect(await renderList(columns, rows, as('value', { column: ['cores', 'id'] }))).toBe('b 10\na 9\n');
+    expect(await renderList(columns, rows, as('csv', { column: ['Cores', 'ID', 'cores'] }))).toMatch(/^"ID","Cores"\n/);
   });
 
   test('sorts numbers by value, text by letters and nothing last', async () => {

@@ -21,7 +21,7 @@ import {
   waitFlags,
 } from '../flags.ts';
 import { followExecution } from '../follow.ts';
-import { printList, printObject } from '../print.ts';
+import { printList, printObject, requirePrintable } from '../print.ts';
 import {
   type PoolFlags,
   poolFlags,
@@ -61,6 +61,7 @@ const create = buildCommand<
     positional: args(argument('TRANSFER', 'Id of the transfer')),
   },
   async func(flags, transferId) {
+    requirePrintable(flags, detail({}));
     const pools = poolMappings(flags);
     const body: ApiObject = {
       transfer_id: transferId,
@@ -118,6 +119,7 @@ const show = buildCommand<ShowFlags & WaitFlags & { showInstancesData: boolean }
     positional: deploymentArgument,
   },
   async func(flags, id) {
+    requirePrintable(flags, { ...detail({}), ...(flags.showInstancesData ? { instances_data: null } : {}) });
     const api = await this.connect();
     if (flags.wait && !(await followExecution(this, api, { kind: 'deployment', actionId: id }))) return;
     const query = flags.showInstancesData ? { include_task_info: 'true' } : {};

@@ -4,7 +4,7 @@ import { cell, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import { args, argument, docs, outputAliases, type ShowFlags, showFlags } from '../flags.ts';
 import { endpointId } from '../lookup.ts';
-import { printObject } from '../print.ts';
+import { printObject, requirePrintable } from '../print.ts';
 import { formatRate, parseRate } from '../quantity.ts';
 
 const endpoint = args(argument('ENDPOINT', 'Id or name of the endpoint'));
@@ -39,6 +39,7 @@ const set = buildCommand<ShowFlags & { rateLimit: number }, [string], CliContext
     positional: endpoint,
   },
   async func(flags, idOrName) {
+    requirePrintable(flags, row({}));
     const api = await this.connect();
     const path = `/endpoints/${await endpointId(api, idOrName)}/limits`;
     const answer = await api.put(path, { limits: { rate_limit: flags.rateLimit || null } });

@@ -18,7 +18,7 @@ import {
 } from '../flags.ts';
 import { jsonOption, secretFields } from '../json-option.ts';
 import { byCreation, endpointId, regionId } from '../lookup.ts';
-import { printList, printObject } from '../print.ts';
+import { printList, printObject, requirePrintable } from '../print.ts';
 import { CommandFailure, UsageError } from '../usage-error.ts';
 import {
   exportRoutes,
@@ -87,6 +87,7 @@ const create = buildCommand<
     aliases: outputAliases,
   },
   async func(flags) {
+    requirePrintable(flags, detail({}));
     const connection = await connectionOf(this, flags);
     if (connection === undefined) {
       throw new UsageError('One of --connection, --connection-file and --connection-secret is needed.');
@@ -142,6 +143,7 @@ const update = buildCommand<
     positional: endpointArgument,
   },
   async func(flags, idOrName) {
+    requirePrintable(flags, detail({}));
     const connection = await connectionOf(this, flags);
     const api = await this.connect();
     const regions = await regionsOf(api, flags);

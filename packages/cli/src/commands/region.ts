@@ -16,7 +16,7 @@ import {
   toggle,
 } from '../flags.ts';
 import { byCreation, regionId } from '../lookup.ts';
-import { printList, printObject } from '../print.ts';
+import { printList, printObject, requirePrintable } from '../print.ts';
 import { UsageError } from '../usage-error.ts';
 
 interface EnablementFlags {
@@ -39,6 +39,7 @@ const create = buildCommand<ShowFlags & EnablementFlags & { description?: string
     positional: args(argument('NAME', 'Name')),
   },
   async func(flags, name) {
+    requirePrintable(flags, row({}));
     const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
     const body: ApiObject = {
       name,
@@ -68,6 +69,7 @@ const update = buildCommand<
   },
   async func(flags, idOrName) {
     const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
+    requirePrintable(flags, row({}));
     const body: ApiObject = {
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags.description === undefined ? {} : { description: flags.description }),

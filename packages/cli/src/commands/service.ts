@@ -17,7 +17,7 @@ import {
   toggle,
 } from '../flags.ts';
 import { byCreation, regionId } from '../lookup.ts';
-import { printList, printObject } from '../print.ts';
+import { printList, printObject, requirePrintable } from '../print.ts';
 import { UsageError } from '../usage-error.ts';
 
 interface SharedFlags {
@@ -51,6 +51,7 @@ const create = buildCommand<ShowFlags & SharedFlags & { host: string; binary: st
     aliases: outputAliases,
   },
   async func(flags) {
+    requirePrintable(flags, row({}));
     const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
     const api = await this.connect();
     const body: ApiObject = {
@@ -72,6 +73,7 @@ const update = buildCommand<ShowFlags & SharedFlags, [string], CliContext>({
   ),
   parameters: { flags: { ...sharedFlags, ...showFlags }, aliases: outputAliases, positional: serviceArgument },
   async func(flags, id) {
+    requirePrintable(flags, row({}));
     const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
     const names = regions(flags);
     if (enabled === undefined && names.length === 0) throw new UsageError('Nothing to change was given.');

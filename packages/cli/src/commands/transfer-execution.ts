@@ -19,7 +19,7 @@ import {
   waitFlags,
 } from '../flags.ts';
 import { followExecution } from '../follow.ts';
-import { printList, printObject } from '../print.ts';
+import { printList, printObject, requirePrintable } from '../print.ts';
 
 const transfer = argument('TRANSFER', 'Id of the transfer');
 const execution = argument('EXECUTION', 'Id of the execution');
@@ -50,6 +50,7 @@ const show = buildCommand<ShowFlags & WaitFlags, [string, string], CliContext>({
     positional: args(transfer, execution),
   },
   async func(flags, transferId, executionId) {
+    requirePrintable(flags, executionDetail({}));
     const api = await this.connect();
     const path = `/transfers/${transferId}/executions/${executionId}`;
     if (flags.wait && !(await followExecution(this, api, { kind: 'transfer', actionId: transferId, executionId })))

@@ -1,6 +1,7 @@
 import { buildCommand } from '@stricli/core';
-import { type ApiObject, objectOf } from '../api.ts';
+import { type Api, type ApiObject, objectOf } from '../api.ts';
 import type { CliContext } from '../context.ts';
+import { executionDetail } from '../execution-view.ts';
 import {
   args,
   argument,
@@ -16,7 +17,7 @@ import {
 } from '../flags.ts';
 import { jsonOption } from '../json-option.ts';
 import { endpointId } from '../lookup.ts';
-import { printObject } from '../print.ts';
+import { printObject, requirePrintable } from '../print.ts';
 import { parseRate } from '../quantity.ts';
 import { UsageError } from '../usage-error.ts';
 import {
@@ -63,6 +64,21 @@ const sharedFlags = {
   ...deployDefaultFlags,
 };
 
+interface OptionFlags extends ProofFlags {
+  rateLimit?: number;
+}
+
+const optionFlags = {
+  rateLimit: {
+    kind: 'parsed',
+    parse: parseRate,
+    optional: true,
+    placeholder: 'RATE',
+    brief: 'Bytes per second at most, over all its disks: 100MB/s, 1Gbit/s; none: no limit',
+  },
+  ...proofFlags,
+} as const;
+
 export const create = buildCommand<
   ShowFlags &
     SharedFlags & {
@@ -70,8 +86,7 @@ export const create = buildCommand<
       destinationEndpoint: string;
       instance: readonly string[];
       scenario: 'replica' | 'live_migration';
-      rateLimit?: number;
-    } & ProofFlags,
+    } & OptionFlags,
   [],
   CliContext
 >({
@@ -96,20 +111,14 @@ export const create = buildCommand<
         default: 'replica',
         brief: 'replica: deploy as often as wanted; live_migration: deploy once',
       },
-      rateLimit: {
-        kind: 'parsed',
-        parse: parseRate,
-        optional: true,
-        placeholder: 'RATE',
-        brief: 'Bytes per second at most, over all its disks: 100MB/s, 1Gbit/s; default: no limit',
-      },
-      ...proofFlags,
+      ...optionFlags,
       ...sharedFlags,
       ...showFlags,
     },
     aliases: outputAliases,
   },
   async func(flags) {
+    requirePrintable(flags, transferDetail({}, []));
     const shared = await sharedBody(this, flags);
     const api = await this.connect();
     const body: ApiObject = {
@@ -125,36 +134,53 @@ export const create = buildCommand<
       notes: flags.notes ?? null,
       user_scripts: userScripts(flags),
       ...deployDefaults(flags),
-      options: {
-        ...(flags.rateLimit ? { rate_limit: flags.rateLimit } : {}),
-        ...proofBody(flags),
-      },
+      options: changedOptions({}, flags),
     };
     const answer = await api.post('/transfers', { transfer: body });
     await printObject(this, flags, transferDetail(objectOf(answer, 'transfer'), []));
   },
 });
 
-export const update = buildCommand<ShowFlags & SharedFlags & WaitFlags, [string], CliContext>({
-  docs: docs('Change a transfer; the providers check and apply it in an execution of its own', [
-    'godwit transfer update 2c9e... --notes "second wave"',
-  ]),
+export const update = buildCommand<ShowFlags & SharedFlags & OptionFlags & WaitFlags, [string], CliContext>({
+  docs: docs(
+    'Change a transfer; the providers check and apply it in an execution of its own',
+    [
+      'godwit transfer update 2c9e... --notes "second wave"',
+      'godwit transfer update 2c9e... --rate-limit 50MB/s',
+      'godwit transfer update 2c9e... --rate-limit none',
+    ],
+    'A rate limit counts for a copy under way within seconds.',
+  ),
   parameters: {
-    flags: { ...sharedFlags, ...waitFlags, ...showFlags },
+    flags: { ...optionFlags, ...sharedFlags, ...waitFlags, ...showFlags },
     aliases: outputAliases,
     positional: args(argument('TRANSFER', 'Id of the transfer')),
   },
   async func(flags, id) {
+    requirePrintable(flags, executionDetail({}));
     const body: ApiObject = { ...(await sharedBody(this, flags)) };
     if (flags.notes !== undefined) body.notes = flags.notes;
     if (isGiven(flags.userScriptGlobal) || isGiven(flags.userScriptInstance)) body.user_scripts = userScripts(flags);
     for (const [key, value] of Object.entries(deployDefaults(flags))) if (value !== null) body[key] = value;
-    if (Object.keys(body).length === 0) throw new UsageError('Nothing to change was given.');
+    const hasOptions = flags.rateLimit !== undefined || Object.keys(proofBody(flags)).length > 0;
+    if (!hasOptions && Object.keys(body).length === 0) throw new UsageError('Nothing to change was given.');
     const api = await this.connect();
+    if (hasOptions) body.options = changedOptions(await optionsOf(api, id), flags);
     const execution = objectOf(await api.put(`/transfers/${id}`, { transfer: body }), 'execution');
     await finishExecution(this, api, flags, id, execution);
   },
 });
+
+/** Options of a transfer that is there: the API replaces them as a whole. */
+async function optionsOf(api: Api, id: string): Promise<ApiObject> {
+  return objectOf(objectOf(await api.get(`/transfers/${id}`), 'transfer'), 'options');
+}
+
+function changedOptions(before: ApiObject, flags: OptionFlags): ApiObject {
+  const { rate_limit, ...others } = { ...before, ...proofBody(flags) };
+  const limit = flags.rateLimit ?? rate_limit;
+  return { ...others, ...(limit ? { rate_limit: limit } : {}) };
+}
 
 async function sharedBody(context: CliContext, flags: SharedFlags): Promise<ApiObject> {
   const body: ApiObject = {};

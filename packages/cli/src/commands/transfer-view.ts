@@ -6,6 +6,7 @@ import { executionDetail } from '../execution-view.ts';
 import type { ShowFlags, WaitFlags } from '../flags.ts';
 import { followExecution } from '../follow.ts';
 import { printObject } from '../print.ts';
+import { formatRate } from '../quantity.ts';
 
 /** How much is looked at beyond what is known to have changed. */
 export interface ProofFlags {
@@ -66,9 +67,18 @@ export function transferDetail(transfer: ApiObject, executions: readonly ApiObje
     ...mappingFields(transfer),
     clone_disks: transfer.clone_disks ?? null,
     skip_os_morphing: transfer.skip_os_morphing ?? null,
+    options: optionsCell(objectOf(transfer, 'options')),
     executions: cell(
       oldestFirst.map((execution) => ({ id: execution.id ?? null, status: execution.status ?? null })),
       oldestFirst.map((execution) => `${textAt(execution, 'id')} ${textAt(execution, 'status')}`).join('\n'),
     ),
   };
+}
+
+/** Limits and proof of a transfer, one per line for people. */
+function optionsCell(options: ApiObject) {
+  const lines = Object.entries(options).map(
+    ([name, value]) => `${name}: ${typeof value === 'number' ? formatRate(value) : String(value)}`,
+  );
+  return cell(options, lines.join('\n'));
 }

@@ -3,6 +3,7 @@ import { instancesCell, jsonCell } from '../action-view.ts';
 import { type ApiObject, listOf, numberAt, objectOf } from '../api.ts';
 import { cell, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
+import { executionDetail } from '../execution-view.ts';
 import {
   args,
   argument,
@@ -19,7 +20,7 @@ import {
   type WaitFlags,
   waitFlags,
 } from '../flags.ts';
-import { printList, printObject } from '../print.ts';
+import { printList, printObject, requirePrintable } from '../print.ts';
 import { formatBytes } from '../quantity.ts';
 import { executionRoutes } from './transfer-execution.ts';
 import { create, update } from './transfer-settings.ts';
@@ -87,6 +88,7 @@ const deleteDisks = buildCommand<ShowFlags & WaitFlags, [string], CliContext>({
   docs: docs('Delete the disks of a transfer at the destination', ['godwit transfer disks delete 2c9e... --wait']),
   parameters: { flags: { ...waitFlags, ...showFlags }, aliases: outputAliases, positional: transferArgument },
   async func(flags, id) {
+    requirePrintable(flags, executionDetail({}));
     const api = await this.connect();
     const execution = objectOf(await api.post(`/transfers/${id}/actions`, { 'delete-disks': null }), 'execution');
     await finishExecution(this, api, flags, id, execution);
@@ -145,6 +147,7 @@ const execute = buildCommand<
     positional: transferArgument,
   },
   async func(flags, id) {
+    requirePrintable(flags, executionDetail({}));
     const api = await this.connect();
     const body: ApiObject = {
       shutdown_instances: flags.shutdownInstances,
