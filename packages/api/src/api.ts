@@ -8,6 +8,8 @@ import type { ApiDeps } from './deps.ts';
 import { answerErrors, sendError, toGodwitError } from './error-handler.ts';
 import { EventFeed } from './event-feed.ts';
 import { LocalAuthenticator } from './identity/local-authenticator.ts';
+import { migrationRoutes } from './legacy/migrations.ts';
+import { routedUrl, speakOldReplicas } from './legacy/replicas.ts';
 import { countRequests } from './metrics.ts';
 import { documentRoutes } from './openapi.ts';
 import { describeProvider } from './provider-description.ts';
@@ -50,7 +52,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
     requestIdHeader: false,
     bodyLimit: deps.config.bodyLimit ?? BODY_LIMIT,
     routerOptions: { maxParamLength: LONGEST_SEGMENT },
-    rewriteUrl: (request) => withoutSuffix(request.url ?? '/'),
+    rewriteUrl: (request) => routedUrl(request, withoutSuffix(request.url ?? '/')),
     // A URL that cannot be decoded never reaches a hook.
     frameworkErrors: (error, request, reply) => sendError(toGodwitError(error), request, reply),
   });
@@ -71,6 +73,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   // Answers are built key by key in wire/; a serializer that drops or coerces would only hide a mistake there.
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   answerErrors(app);
+  speakOldReplicas(app, db);
   demandTokens(app, deps.authenticator ?? tokens);
   const registry = countRequests(app, db, feed);
   app.addHook('onResponse', async (request, reply) => {
@@ -111,6 +114,7 @@ const PROJECT_ROUTES = [
   scheduleRoutes,
   minionPoolRoutes,
   deploymentRoutes,
+  migrationRoutes,
   diagnosticsRoutes,
   resourceRoutes,
   receiptRoutes,

@@ -28,6 +28,9 @@ export const ListQuery = Type.Object(
       }),
     ),
     status: Type.Optional(Type.Unsafe<string | string[]>({ type: 'string', description: 'Of the last execution' })),
+    scenario: Type.Optional(
+      Type.Unsafe<string | string[]>({ type: 'string', description: 'replica or live_migration; default both' }),
+    ),
     show_deleted: Type.Optional(Type.Unsafe<string | string[]>({ type: 'string', description: 'Default false' })),
     include_task_info: Type.Optional(Type.Unsafe<string | string[]>({ type: 'string', description: 'Default false' })),
   },

@@ -111,6 +111,16 @@ export const KEYS = {
   ],
 } as const;
 
+/** Keys of an action before clone_disks, skip_os_morphing and clustered. */
+const OLD_ACTION = ACTION.filter((key) => !['clone_disks', 'skip_os_morphing', 'clustered'].includes(key));
+
+/** The older dialect's key sets: servers up to 1.0.21. */
+export const LEGACY_KEYS = {
+  replica: [...OLD_ACTION, 'executions'],
+  migration: [...OLD_ACTION, 'replica_id', 'shutdown_instances', 'replication_count', 'tasks'],
+  schedule: [...KEYS.schedule.filter((key) => !['transfer_id', 'auto_deploy'].includes(key)), 'replica_id'],
+} as const;
+
 /** What Godwit adds, as docs/coriolis-compatibility.md lists it. */
 export const ADDED = {
   transfer: ['options'],

@@ -89,8 +89,10 @@ class PostgresEngineClient implements EngineClient {
     return this.#start(async (place) => {
       const transfer = await lockedTransfer(place, request.transferId);
       await refuseWhileDeploying(place, transfer);
+      const runs = request.runs ?? 1;
       const execution = await startTransfer(place, transfer, {
-        shutdown_instances: shutdown,
+        shutdown_instances: shutdown && runs === 1,
+        ...(runs > 1 && { series: { run: 1, of: runs, shutdown } }),
         auto_deploy: request.autoDeploy === true,
         ...(request.verify !== undefined && { verify: request.verify }),
         ...(request.audit !== undefined && { audit: request.audit }),

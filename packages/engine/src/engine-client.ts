@@ -8,6 +8,11 @@ export interface ExecuteTransferRequest {
   shutdownInstances?: boolean;
   /** Deploy when the execution has completed. Default false. */
   autoDeploy?: boolean;
+  /**
+   * Executions that follow each other by themselves, each when the one before has completed. Only the last one shuts down
+   * and deploys. Default 1.
+   */
+  runs?: number;
   /** Who asks; default: the transfer's user. Becomes the user of an automatic deployment. */
   userId?: string;
   /** How much of the target is re-read. Default: the transfer's option, else `whole` with shutdownInstances, else `changed`. */

@@ -1,8 +1,8 @@
 import type { ExecutionStatus, JsonObject } from '@godwit/domain';
-import { type Deployment, deploymentsWaitingFor, type Execution, listInfo, toJson } from '@godwit/store';
+import { type Deployment, deploymentsWaitingFor, type Execution, listInfo, lockTransfer, toJson } from '@godwit/store';
 import { sql } from 'kysely';
 import { REAP_CHANNEL } from './contract.ts';
-import { type StartPlace, startDeployment } from './start.ts';
+import { type StartPlace, startDeployment, startTransfer } from './start.ts';
 
 /**
  * What follows from the end of an execution, in the transaction that ends it: deployments that waited for it start or are
@@ -10,6 +10,10 @@ import { type StartPlace, startDeployment } from './start.ts';
  */
 export async function settleExecution(place: StartPlace, execution: Execution): Promise<void> {
   const { trx } = place;
+  const next = execution.status === 'COMPLETED' ? await followUp(place, execution) : undefined;
+  if (next !== undefined) {
+    await trx.updateTable('deployment').set({ deployer_id: next.id }).where('deployer_id', '=', execution.id).execute();
+  }
   for (const deployment of await deploymentsWaitingFor(trx, execution.id)) {
     if (execution.status === 'COMPLETED') await startDeployment(place, deployment);
     else await callOff(place, deployment, execution.status === 'CANCELED' ? 'CANCELED' : 'ERROR');
@@ -28,6 +32,20 @@ export async function settleExecution(place: StartPlace, execution: Execution): 
     }
   }
   await sql`select pg_notify(${REAP_CHANNEL}, '')`.execute(trx);
+}
+
+/** Starts the next run of a series; what waited for the one before waits for it. */
+async function followUp(place: StartPlace, execution: Execution): Promise<Execution | undefined> {
+  const { series } = execution.options;
+  if (series === undefined || series.run >= series.of) return undefined;
+  const transfer = await lockTransfer(place.trx, execution.action_id);
+  if (transfer === undefined) return undefined;
+  const run = series.run + 1;
+  return startTransfer(place, transfer, {
+    ...execution.options,
+    shutdown_instances: series.shutdown && run === series.of,
+    series: { ...series, run },
+  });
 }
 
 async function callOff({ trx }: StartPlace, deployment: Deployment, status: ExecutionStatus): Promise<void> {

@@ -53,6 +53,7 @@ export async function listDeployments(db: Db, scope: Scope, query: ActionQuery =
         .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
         .$if(query.showDeleted !== true, (q) => q.where('deleted_at', 'is', null))
         .$if(query.status !== undefined, (q) => q.where('last_execution_status', '=', query.status!))
+        .$if(query.scenario !== undefined, (q) => q.where('transfer_scenario', '=', query.scenario!))
         .orderBy(order)
         .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
         .execute(),
@@ -91,6 +92,21 @@ export async function deploymentsWaitingFor(db: Db, executionId: string): Promis
     .where('deleted_at', 'is', null)
     .orderBy('created_at')
     .execute();
+}
+
+/** The newest living deployment of each of these transfers. */
+export async function latestDeployments(db: Db, transferIds: string[]): Promise<Map<string, Deployment>> {
+  if (transferIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('deployment')
+    .selectAll()
+    .distinctOn('transfer_id')
+    .where('transfer_id', 'in', transferIds)
+    .where('deleted_at', 'is', null)
+    .orderBy('transfer_id')
+    .orderBy('created_at', 'desc')
+    .execute();
+  return new Map(rows.map((row) => [row.transfer_id, row]));
 }
 
 /** Living deployments of a transfer, oldest first. */

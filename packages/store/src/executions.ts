@@ -120,6 +120,20 @@ export async function latestExecutions(db: Db, actionIds: string[]): Promise<Map
   return new Map(rows.map((row) => [row.action_id, row]));
 }
 
+/** Living executions of several actions, oldest first. */
+export async function executionsOfActions(db: Db, actionIds: string[]): Promise<Map<string, Execution[]>> {
+  if (actionIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('execution')
+    .selectAll()
+    .where('action_id', 'in', actionIds)
+    .where('deleted_at', 'is', null)
+    .orderBy('action_id')
+    .orderBy('number')
+    .execute();
+  return Map.groupBy(rows, (row) => row.action_id);
+}
+
 /** Executions under way, of one action or of all. */
 export async function activeExecutions(db: Db, actionId?: string): Promise<Execution[]> {
   return db

@@ -176,6 +176,17 @@ export interface ExecutionOptions {
   auto_deploy?: boolean;
   verify?: VerifyMode;
   audit?: AuditMode;
+  /** One of several runs that follow each other by themselves; only the last shuts down. */
+  series?: RunSeries;
+}
+
+/** Place of a run in a series. */
+export interface RunSeries {
+  /** 1 and up. */
+  run: number;
+  of: number;
+  /** The last run shuts the instances down. */
+  shutdown: boolean;
 }
 
 export interface ExecutionTable extends CommonColumns {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ExecutionStatus } from '@godwit/domain';
+import type { ExecutionStatus, TransferScenario } from '@godwit/domain';
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import { type Page, readPage, type SortColumns } from './listing.ts';
@@ -13,6 +13,8 @@ export interface ActionQuery extends Page {
   status?: ExecutionStatus;
   /** Also objects that were deleted. */
   showDeleted?: boolean;
+  /** Only those of this scenario. */
+  scenario?: TransferScenario;
 }
 
 /** Sortable columns of transfers and deployments. */
@@ -70,6 +72,7 @@ export async function listTransfers(db: Db, scope: Scope, query: ActionQuery = {
       .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
       .$if(query.showDeleted !== true, (q) => q.where('deleted_at', 'is', null))
       .$if(query.status !== undefined, (q) => q.where('last_execution_status', '=', query.status!))
+      .$if(query.scenario !== undefined, (q) => q.where('scenario', '=', query.scenario!))
       .orderBy(order)
       .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
       .execute(),

@@ -1,5 +1,7 @@
 import { ACTIVE_EXECUTION_STATUSES } from '@godwit/domain';
 import * as store from '@godwit/store';
+import type { FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
 import { actionOf, forceOf } from '../action-body.ts';
 import { readInfo, readTasks } from '../action-reader.ts';
 import type { App } from '../app.ts';
@@ -18,21 +20,8 @@ export function deploymentRoutes(app: App, api: ApiContext): void {
   const tags = ['deployments'];
   const params = Params('deployment_id');
 
-  /** Their executions with tasks, by deployment id. */
-  async function runsOf(rows: readonly store.Deployment[]): Promise<Map<string, DeploymentRun>> {
-    const executions = await store.latestExecutions(
-      db,
-      rows.map((row) => row.id),
-    );
-    const { tasks, details } = await readTasks(
-      db,
-      [...executions.values()].map((execution) => execution.id),
-    );
-    return new Map([...executions].map(([id, execution]) => [id, { tasks: tasks.get(execution.id) ?? [], details }]));
-  }
-
   async function toWire(row: store.Deployment, withInfo: boolean) {
-    const runs = await runsOf([row]);
+    const runs = await runsOf(db, [row]);
     return deploymentToWire(row, runs.get(row.id), withInfo ? await store.listInfo(db, row.id) : undefined);
   }
 
@@ -50,7 +39,7 @@ export function deploymentRoutes(app: App, api: ApiContext): void {
       };
     }
     const ids = rows.map((row) => row.id);
-    const [runs, info] = await Promise.all([runsOf(rows), readInfo(db, ids)]);
+    const [runs, info] = await Promise.all([runsOf(db, rows), readInfo(db, ids)]);
     return { deployments: rows.map((row) => deploymentToWire(row, runs.get(row.id), info.get(row.id) ?? {})) };
   }
 
@@ -103,29 +92,7 @@ export function deploymentRoutes(app: App, api: ApiContext): void {
       },
     },
     async (request) => {
-      const body = request.body.deployment;
-      if (!body.transfer_id) {
-        throw invalidInput(
-          "Missing 'transfer_id' field from deployment body. A deployment can be created strictly based on an existing Transfer.",
-        );
-      }
-      const transferId = body.transfer_id;
-      const scripts = body.user_scripts ? normalisedScripts(body.user_scripts) : undefined;
-      const transfer = found(await store.getTransfer(db, transferId, scopeOf(request)), 'Transfer', transferId);
-      const mappings = body.instance_osmorphing_minion_pool_mappings;
-      const { deploymentId } = await onTransfer(db, transferId, async () => {
-        if (!body.force) await refuseUnexecuted(db, transfer);
-        return api.engine.deploy({
-          transferId,
-          userId: callerOf(request).userId,
-          cloneDisks: body.clone_disks ?? true,
-          force: body.force ?? false,
-          skipOsMorphing: body.skip_os_morphing ?? false,
-          test: body.test ?? false,
-          ...(scripts && { userScripts: scripts }),
-          ...(mappings && { osmorphingPoolMappings: mappings }),
-        });
-      });
+      const deploymentId = await createDeployment(api, request, request.body.deployment);
       const row = found(await store.getDeployment(db, deploymentId), 'Deployment', deploymentId);
       return { deployment: await toWire(row, false) };
     },
@@ -189,6 +156,58 @@ export function deploymentRoutes(app: App, api: ApiContext): void {
       return noContent(reply);
     },
   );
+}
+
+/** Their executions with tasks, by deployment id. */
+export async function runsOf(db: store.Db, rows: readonly store.Deployment[]): Promise<Map<string, DeploymentRun>> {
+  const executions = await store.latestExecutions(
+    db,
+    rows.map((row) => row.id),
+  );
+  const { tasks, details } = await readTasks(
+    db,
+    [...executions.values()].map((execution) => execution.id),
+  );
+  return new Map([...executions].map(([id, execution]) => [id, { tasks: tasks.get(execution.id) ?? [], details }]));
+}
+
+/** What a deployment may be asked for: the body of `POST /deployments` within its envelope. */
+export type DeploymentBody = Static<typeof DeploymentCreate>['deployment'];
+
+/**
+ * Judges the body of a new deployment and starts it; answers its id.
+ *
+ * @throws GodwitError 400 and 404 in the contract's words
+ */
+export async function createDeployment(
+  api: ApiContext,
+  request: FastifyRequest,
+  body: DeploymentBody,
+): Promise<string> {
+  const { db } = api;
+  if (!body.transfer_id) {
+    throw invalidInput(
+      "Missing 'transfer_id' field from deployment body. A deployment can be created strictly based on an existing Transfer.",
+    );
+  }
+  const transferId = body.transfer_id;
+  const scripts = body.user_scripts ? normalisedScripts(body.user_scripts) : undefined;
+  const transfer = found(await store.getTransfer(db, transferId, scopeOf(request)), 'Transfer', transferId);
+  const mappings = body.instance_osmorphing_minion_pool_mappings;
+  const { deploymentId } = await onTransfer(db, transferId, async () => {
+    if (!body.force) await refuseUnexecuted(db, transfer);
+    return api.engine.deploy({
+      transferId,
+      userId: callerOf(request).userId,
+      cloneDisks: body.clone_disks ?? true,
+      force: body.force ?? false,
+      skipOsMorphing: body.skip_os_morphing ?? false,
+      test: body.test ?? false,
+      ...(scripts && { userScripts: scripts }),
+      ...(mappings && { osmorphingPoolMappings: mappings }),
+    });
+  });
+  return deploymentId;
 }
 
 /** Enough to find a completed run among; older ones are of other types then. */

@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { JsonObject } from '@godwit/domain';
 import * as store from '@godwit/store';
+import type { FastifyRequest } from 'fastify';
 import { actionOf } from '../action-body.ts';
 import { executionsToWire, freshExecutionToWire, readInfo } from '../action-reader.ts';
 import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import { onTransfer } from '../engine-refusal.ts';
-import { flag, ListQuery, pageOf, type RawQuery, statusOf } from '../list-query.ts';
+import { flag, ListQuery, pageOf, type RawQuery, single, statusOf } from '../list-query.ts';
 import { badRequest, found, invalidInput } from '../request-error.ts';
 import { ExecutionAnswer } from '../schemas/execution.ts';
 import { NoContent, Params, Query } from '../schemas/params.ts';
@@ -25,6 +26,7 @@ import {
   refuseFixed,
   refuseSameEnds,
   scenarioOf,
+  type TransferBody,
   type TransferSettings,
 } from '../transfer-request.ts';
 import { transferToWire } from '../wire/action.ts';
@@ -36,11 +38,13 @@ export function transferRoutes(app: App, api: ApiContext): void {
 
   async function list(query: RawQuery, scope: store.Scope) {
     const status = statusOf(query, 'task');
+    const scenario = single(query, 'scenario');
     const rows = await store.listTransfers(db, scope, {
       ...pageOf(query),
       // Statuses of tasks pass the filter and match nothing.
       ...(status !== undefined && { status: status as store.Transfer['last_execution_status'] }),
       showDeleted: flag(query, 'show_deleted'),
+      ...(scenario !== undefined && { scenario: scenarioOf(scenario) }),
     });
     if (!flag(query, 'include_task_info')) return { transfers: rows.map((row) => transferToWire(row)) };
     const info = await readInfo(
@@ -104,29 +108,7 @@ export function transferRoutes(app: App, api: ApiContext): void {
         response: { 200: TransferAnswer },
       },
     },
-    async (request) => {
-      const body = request.body.transfer;
-      const caller = callerOf(request);
-      const scenario = scenarioOf(body.scenario);
-      const instances = instancesOf(body.instances);
-      const scope = scopeOf(request);
-      const origin = await endpointNamed(api, body.origin_endpoint_id, scope);
-      const destination = await endpointNamed(api, body.destination_endpoint_id, scope);
-      const settings = newSettings(body, instances, endsOf(api, origin, destination));
-      refuseSameEnds(origin.id, destination.id);
-      await refuseSameConnection(api, origin, destination);
-      const row = await store.insertTransfer(db, {
-        project_id: caller.projectId,
-        user_id: caller.userId,
-        scenario,
-        instances: store.toJson(instances),
-        origin_endpoint_id: origin.id,
-        destination_endpoint_id: destination.id,
-        clustered: instances.length > 1,
-        ...columnsOf(settings),
-      });
-      return { transfer: transferToWire(row) };
-    },
+    async (request) => ({ transfer: transferToWire(await createTransfer(api, request, request.body.transfer)) }),
   );
 
   app.put(
@@ -221,6 +203,37 @@ export function transferRoutes(app: App, api: ApiContext): void {
       return { execution: await freshExecutionToWire(db, executionId) };
     },
   );
+}
+
+/**
+ * Judges the body of a new transfer and writes its row.
+ *
+ * @throws GodwitError 400 in the contract's words
+ */
+export async function createTransfer(
+  api: ApiContext,
+  request: FastifyRequest,
+  body: TransferBody,
+): Promise<store.Transfer> {
+  const caller = callerOf(request);
+  const scenario = scenarioOf(body.scenario);
+  const instances = instancesOf(body.instances);
+  const scope = scopeOf(request);
+  const origin = await endpointNamed(api, body.origin_endpoint_id, scope);
+  const destination = await endpointNamed(api, body.destination_endpoint_id, scope);
+  const settings = newSettings(body, instances, endsOf(api, origin, destination));
+  refuseSameEnds(origin.id, destination.id);
+  await refuseSameConnection(api, origin, destination);
+  return store.insertTransfer(api.db, {
+    project_id: caller.projectId,
+    user_id: caller.userId,
+    scenario,
+    instances: store.toJson(instances),
+    origin_endpoint_id: origin.id,
+    destination_endpoint_id: destination.id,
+    clustered: instances.length > 1,
+    ...columnsOf(settings),
+  });
 }
 
 /** An endpoint that a body or a row names; one that is not there is a mistake in the request. */

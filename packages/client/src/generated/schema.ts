@@ -524,6 +524,79 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/migrations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Migrations in the words of the older dialect */
+        get: operations["listMigrations"];
+        put?: never;
+        /**
+         * Deploy a replica, or move instances in one go
+         * @description Direct: replication_count executions follow each other, the last one with shutdown_instances; then the disks are deployed.
+         */
+        post: operations["createMigration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/migrations/{migration_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One migration with the tasks of all its runs */
+        get: operations["getMigration"];
+        put?: never;
+        post?: never;
+        /** Forget a migration that has ended */
+        delete: operations["deleteMigration"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/migrations/{migration_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** cancel: end a running migration; with force at once */
+        post: operations["actOnMigration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/migrations/detail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Migrations in the words of the older dialect */
+        get: operations["listMigrationsDetail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/minion_pools": {
         parameters: {
             query?: never;
@@ -1608,6 +1681,55 @@ export interface components {
             limits: components["schemas"]["EndpointLimits"];
         } & {
             [key: string]: unknown;
+        };
+        MigrationAnswer: {
+            migration: {
+                [key: string]: unknown;
+            };
+        };
+        MigrationCreate: {
+            migration: components["schemas"]["MigrationCreateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        MigrationCreateBody: {
+            clone_disks?: boolean | null;
+            destination_endpoint_id?: string | null;
+            destination_environment?: {
+                [key: string]: unknown;
+            } | null;
+            destination_minion_pool_id?: string | null;
+            force?: boolean | null;
+            instance_osmorphing_minion_pool_mappings?: {
+                [key: string]: string;
+            } | null;
+            instances?: string[] | null;
+            network_map?: {
+                [key: string]: unknown;
+            } | null;
+            notes?: string | null;
+            origin_endpoint_id?: string | null;
+            origin_minion_pool_id?: string | null;
+            /** @description Deploys this replica; the rest is ignored */
+            replica_id?: string | null;
+            /** @description 1 to 10, default 2 */
+            replication_count?: number | null;
+            shutdown_instances?: boolean | null;
+            skip_os_morphing?: boolean | null;
+            source_environment?: {
+                [key: string]: unknown;
+            } | null;
+            storage_mappings?: components["schemas"]["StorageMappings"] | null;
+            user_scripts?: {
+                [key: string]: unknown;
+            } | null;
+        } & {
+            [key: string]: unknown;
+        };
+        MigrationsAnswer: {
+            migrations: {
+                [key: string]: unknown;
+            }[];
         };
         MinionMachine: {
             /**
@@ -2765,6 +2887,8 @@ export interface operations {
                 limit?: string;
                 /** @description Id of the last item seen */
                 marker?: string;
+                /** @description replica or live_migration; default both */
+                scenario?: string;
                 /** @description Default false */
                 show_deleted?: string;
                 /** @description asc or desc, one per sort_key */
@@ -2946,6 +3070,8 @@ export interface operations {
                 limit?: string;
                 /** @description Id of the last item seen */
                 marker?: string;
+                /** @description replica or live_migration; default both */
+                scenario?: string;
                 /** @description Default false */
                 show_deleted?: string;
                 /** @description asc or desc, one per sort_key */
@@ -3942,6 +4068,8 @@ export interface operations {
                 limit?: string;
                 /** @description Id of the last item seen */
                 marker?: string;
+                /** @description replica or live_migration; default both */
+                scenario?: string;
                 /** @description Default false */
                 show_deleted?: string;
                 /** @description asc or desc, one per sort_key */
@@ -4002,6 +4130,196 @@ export interface operations {
                 };
                 content: {
                     "text/plain": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listMigrations: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                show_deleted?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MigrationsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createMigration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MigrationCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MigrationAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getMigration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                migration_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MigrationAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteMigration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                migration_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    actOnMigration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                migration_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelAction"];
+            };
+        };
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listMigrationsDetail: {
+        parameters: {
+            query?: {
+                /** @description Default false */
+                show_deleted?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MigrationsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
         };
@@ -4325,6 +4643,8 @@ export interface operations {
                 limit?: string;
                 /** @description Id of the last item seen */
                 marker?: string;
+                /** @description replica or live_migration; default both */
+                scenario?: string;
                 /** @description Default false */
                 show_deleted?: string;
                 /** @description asc or desc, one per sort_key */
@@ -4634,6 +4954,8 @@ export interface operations {
                 limit?: string;
                 /** @description Id of the last item seen */
                 marker?: string;
+                /** @description replica or live_migration; default both */
+                scenario?: string;
                 /** @description Default false */
                 show_deleted?: string;
                 /** @description asc or desc, one per sort_key */
@@ -4883,6 +5205,8 @@ export interface operations {
                 limit?: string;
                 /** @description Id of the last item seen */
                 marker?: string;
+                /** @description replica or live_migration; default both */
+                scenario?: string;
                 /** @description Default false */
                 show_deleted?: string;
                 /** @description asc or desc, one per sort_key */
@@ -5154,6 +5478,8 @@ export interface operations {
                 limit?: string;
                 /** @description Id of the last item seen */
                 marker?: string;
+                /** @description replica or live_migration; default both */
+                scenario?: string;
                 /** @description Default false */
                 show_deleted?: string;
                 /** @description asc or desc, one per sort_key */
@@ -5554,6 +5880,8 @@ export interface operations {
                 limit?: string;
                 /** @description Id of the last item seen */
                 marker?: string;
+                /** @description replica or live_migration; default both */
+                scenario?: string;
                 /** @description Default false */
                 show_deleted?: string;
                 /** @description asc or desc, one per sort_key */
