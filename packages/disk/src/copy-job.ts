@@ -19,8 +19,6 @@ export interface CopyJob {
   /** `RateBucket.shared` of the limits that what is read from the source, or written to and re-read from the target, keeps to. */
   sourceBuckets?: SharedArrayBuffer[];
   targetBuckets?: SharedArrayBuffer[];
-  /** Folder for sockets of helper programs. Default: the system's temporary folder. */
-  workDir?: string;
 }
 
 /** What a running copy needs and tells. */
@@ -65,10 +63,7 @@ export async function runCopyJob(job: CopyJob, hooks: CopyHooks): Promise<CopyRe
 }
 
 async function copyOnce(job: CopyJob, store: CheckpointStore, hooks: CopyHooks): Promise<CopyResult> {
-  const options = {
-    ...(job.label === undefined ? {} : { label: job.label }),
-    ...(job.workDir === undefined ? {} : { workDir: job.workDir }),
-  };
+  const options = job.label === undefined ? {} : { label: job.label };
   const source = await openDisk(job.source, options, hooks.signal);
   try {
     const target = await openDisk(job.target, options, hooks.signal);

@@ -34,6 +34,8 @@ const GRACE_MS = 700;
 /** Time that aborted requests, and the last flush, get, ms. */
 const ABORT_MS = 400;
 
+const zeroLeaf = Buffer.alloc(LEAF_SIZE);
+
 /** What one pass works with. `progress`, `marks` and `redo` are its beginning. */
 export interface PassInput extends CopyBegin {
   /** The disk, in errors. */
@@ -78,7 +80,6 @@ class Pass {
   readonly #window: CopyWindow<CopyItem>;
   readonly #cache: GroupCache;
   readonly #io = new AbortController();
-  readonly #zeroLeaf = Buffer.alloc(LEAF_SIZE);
   readonly #maxItems: number;
   #progress: ReplicaProgress;
   /** Committed counters plus what is finished since. */
@@ -275,7 +276,7 @@ class Pass {
       const leaf = first + i;
       const length = this.#layout.leafLength(leaf);
       const data = bytes.subarray(i * LEAF_SIZE, i * LEAF_SIZE + length);
-      const zero = data.equals(length === LEAF_SIZE ? this.#zeroLeaf : this.#zeroLeaf.subarray(0, length));
+      const zero = data.equals(length === LEAF_SIZE ? zeroLeaf : zeroLeaf.subarray(0, length));
       if (zero) digests.set(this.#layout.zeroDigestOf(leaf), i * DIGEST_SIZE);
       else digestInto(data, digests, i * DIGEST_SIZE);
       const at = (leaf - item.group.group * GROUP_LEAVES) * DIGEST_SIZE;

@@ -92,12 +92,20 @@ const PROGRESS_MS = 250;
  *   in the store: the next copy sends them), and what the disks and the store throw
  */
 export async function copyDisk(request: CopyRequest): Promise<CopyResult> {
+  const pool = new BufferPool(request.limits?.bufferBytes ?? 16_777_216);
+  try {
+    return await copyWithin(pool, request);
+  } finally {
+    pool.end();
+  }
+}
+
+async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyResult> {
   const { source, target, store, plan } = request;
   const label = request.label ?? 'disk';
   const signal = request.signal ?? new AbortController().signal;
   const clock = request.clock ?? (() => performance.now());
   const tell = throttled(request.onProgress, clock);
-  const pool = new BufferPool(request.limits?.bufferBytes ?? 16_777_216);
   const most = Math.min(64, Math.max(source.maxInFlight, target.maxInFlight, 1));
   const limits = { start: request.limits?.startInFlight ?? 8, most, sampleMs: 100 };
   if (signal.aborted) throw new GodwitError('CANCELED', label, {}, { cause: signal.reason });

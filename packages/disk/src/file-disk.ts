@@ -5,15 +5,11 @@ import type { Disk, Extent, Range } from './disk.ts';
 import type { FileAddress } from './disk-address.ts';
 import { inParts } from './disk-parts.ts';
 import { checkRange } from './disk-range.ts';
-import { openNbd } from './nbd-disk.ts';
-import { type ServedImage, serveImage } from './qemu-nbd.ts';
-import { findTool } from './tool.ts';
+import { type FileHoles, fileHoles } from './file-holes.ts';
 
 export interface FileOptions {
   /** Name for errors. Default: the path. */
   label?: string;
-  /** Folder for the companion server's socket; see {@link FileDisk}. Default: the system's. */
-  workDir?: string;
 }
 
 /** The pool of libuv has four threads; more requests only wait there. */
@@ -21,6 +17,8 @@ const IN_FLIGHT = 8;
 /** Zeroing less than that writes zeroes: a hole that small is not worth a request elsewhere. */
 const MIN_HOLE = 65_536;
 const BLOCK = 4_096;
+/** Bytes of one hole made by one call at most: an abort waits for the call. */
+const PUNCH_PART = 1_073_741_824;
 const zeroes = new Uint8Array(1_048_576);
 
 /**
@@ -33,13 +31,13 @@ export async function openFileDisk(address: FileAddress, options: FileOptions = 
   try {
     const info = await stat(address.path);
     const size = info.isBlockDevice() ? await deviceSize(info.rdev) : info.size;
-    const hasServer = (await findTool('qemu-nbd')) !== null;
+    const holes = await fileHoles();
     const fd = await new Promise<number>((resolve, reject) => {
       openFile(address.path, address.readOnly ? 'r' : 'r+', (error, opened) =>
         error ? reject(error) : resolve(opened),
       );
     });
-    return new FileDisk(fd, size, hasServer, info.isFile(), address, label, options.workDir);
+    return new FileDisk(fd, size, holes, info.isFile(), address, label);
   } catch (error) {
     throw openError(error, label);
   }
@@ -48,9 +46,8 @@ export async function openFileDisk(address: FileAddress, options: FileOptions = 
 /**
  * A raw file or block device as a {@link Disk}: bytes by positional I/O in this process.
  *
- * Node has neither SEEK_HOLE nor fallocate. For the map of holes and for punching them a companion qemu-nbd of the same
- * file is started on first need; both sides see the same page cache, so they never disagree. Without qemu-nbd everything
- * is data and zero() writes zeroes.
+ * The map of holes, and punching them, are calls of the kernel: {@link fileHoles}. Where they are missing everything is
+ * data and zero() writes zeroes. A block device has no map.
  *
  * An aborted request settles when the kernel has finished with its buffer, not earlier.
  */
@@ -60,33 +57,21 @@ class FileDisk implements Disk {
   readonly readOnly: boolean;
   readonly sparse: boolean;
   readonly #fd: number;
-  readonly #hasServer: boolean;
+  #holes: FileHoles | null;
   readonly #path: string;
   readonly #label: string;
-  readonly #workDir: string | undefined;
-  #companion: Promise<{ disk: Disk; server: ServedImage }> | null = null;
-  #punched = false;
   #closed = false;
   #running = 0;
   #onIdle: (() => void) | null = null;
 
-  constructor(
-    fd: number,
-    size: number,
-    hasServer: boolean,
-    isFile: boolean,
-    address: FileAddress,
-    label: string,
-    workDir: string | undefined,
-  ) {
+  constructor(fd: number, size: number, holes: FileHoles | null, isFile: boolean, address: FileAddress, label: string) {
     this.#fd = fd;
     this.size = size;
-    this.#hasServer = hasServer;
-    this.sparse = hasServer && isFile;
+    this.#holes = holes;
+    this.sparse = holes !== null && isFile;
     this.readOnly = address.readOnly;
     this.#path = address.path;
     this.#label = label;
-    this.#workDir = workDir;
   }
 
   async read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -109,33 +94,26 @@ class FileDisk implements Disk {
   async zero(offset: number, length: number, signal?: AbortSignal): Promise<void> {
     checkRange(this.size, offset, length);
     this.#refuseWhenReadOnly(offset);
-    // The companion rounds an odd file size up, so the last, partial block is never left to it.
     const start = Math.ceil(offset / BLOCK) * BLOCK;
     const end = offset + length - ((offset + length) % BLOCK);
-    if (!this.#hasServer || end - start < MIN_HOLE) {
+    if (!this.#holes || end - start < MIN_HOLE) {
       await this.#writeZeroes(offset, length, signal);
       return;
     }
     await this.#writeZeroes(offset, start - offset, signal);
     await this.#writeZeroes(end, offset + length - end, signal);
-    await this.#run(signal, async () => {
-      this.#punched = true;
-      await (await this.#serve()).disk.zero(start, end - start, signal);
+    await inParts(start, end - start, PUNCH_PART, 1, async (at, part) => {
+      let done = false;
+      await this.#run(signal, async () => {
+        done = await this.#punch(at, part);
+      });
+      if (!done) await this.#writeZeroes(at, part, signal);
     });
   }
 
   async flush(signal?: AbortSignal): Promise<void> {
     if (this.readOnly) return;
     await this.#run(signal, async () => {
-      if (this.#punched) {
-        this.#punched = false;
-        try {
-          await (await this.#serve()).disk.flush();
-        } catch (error) {
-          this.#punched = true;
-          throw error;
-        }
-      }
       await new Promise<void>((resolve, reject) => {
         fdatasync(this.#fd, (error) => (error ? reject(this.#writeError(error, 0)) : resolve()));
       });
@@ -145,13 +123,11 @@ class FileDisk implements Disk {
   async extents(offset: number, length: number, signal?: AbortSignal): Promise<Extent[]> {
     checkRange(this.size, offset, length);
     if (length === 0) return [];
-    const all: Extent[] = [{ offset, length, kind: 'data' }];
-    if (!this.sparse) return all;
-    const { blocks } = await stat(this.#path);
-    if (blocks * 512 >= this.size) return all;
-    let found: Extent[] = all;
+    let found: Extent[] = [{ offset, length, kind: 'data' }];
+    const holes = this.#holes;
+    if (!holes || !this.sparse) return found;
     await this.#run(signal, async () => {
-      found = await (await this.#serve()).disk.extents(offset, length, signal);
+      found = await holes.extents(this.#fd, offset, length);
     });
     return found;
   }
@@ -169,9 +145,6 @@ class FileDisk implements Disk {
         this.#onIdle = resolve;
       });
     }
-    const companion = await this.#companion?.catch(() => null);
-    await companion?.disk.close();
-    await companion?.server.close();
     await new Promise<void>((resolve) => closeFile(this.#fd, () => resolve()));
   }
 
@@ -187,30 +160,16 @@ class FileDisk implements Disk {
     if (this.#closed || signal?.aborted) throw new GodwitError('CANCELED', this.#label);
   }
 
-  #serve(): Promise<{ disk: Disk; server: ServedImage }> {
-    this.#companion ??= this.#startCompanion().catch((error) => {
-      this.#companion = null;
-      throw error;
-    });
-    return this.#companion;
-  }
-
-  async #startCompanion(): Promise<{ disk: Disk; server: ServedImage }> {
-    const server = await serveImage({
-      path: this.#path,
-      format: 'raw',
-      readOnly: this.readOnly,
-      label: this.#label,
-      lock: false,
-      shared: 1,
-      ...(this.#workDir === undefined ? {} : { workDir: this.#workDir }),
-    });
+  /** False where the file system cannot; it is not asked again. */
+  async #punch(offset: number, length: number): Promise<boolean> {
+    if (!this.#holes) return false;
     try {
-      return { disk: await openNbd(server.address, { label: this.#label }), server };
+      if (await this.#holes.punch(this.#fd, offset, length)) return true;
     } catch (error) {
-      await server.close();
-      throw error;
+      throw this.#writeError(error as NodeJS.ErrnoException, offset);
     }
+    this.#holes = null;
+    return false;
   }
 
   #readSome(position: number, into: Uint8Array, at: number): Promise<number> {

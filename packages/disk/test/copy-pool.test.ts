@@ -28,7 +28,6 @@ function job(folder: string, change: Partial<CopyJob> = {}): CopyJob {
       snapshotKey: 's1',
       targetZeroed: true,
     },
-    workDir: folder,
     label: 'disk vda of web01',
     ...change,
   };

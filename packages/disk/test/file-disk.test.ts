@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { open, stat, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openDisk } from '../src/index.ts';
@@ -18,11 +17,11 @@ describe('a file as a disk', () => {
       await using folder = await scratch();
       const path = `${folder.path}/d.raw`;
       await blank(path, size);
-      const disk = await openDisk({ kind: 'file', path, readOnly: false }, { workDir: folder.path });
+      const disk = await openDisk({ kind: 'file', path, readOnly: false });
       const model = await exercise(disk, { seed: size, rounds: 30, maxLength: 400_000 });
       await disk.close();
       expect((await stat(path)).size).toBe(size);
-      const again = await openDisk({ kind: 'file', path, readOnly: true }, { workDir: folder.path });
+      const again = await openDisk({ kind: 'file', path, readOnly: true });
       await expectContent(again, model);
       await expectTrueExtents(again, model);
       expect(await again.changed(0, size)).toBeNull();
@@ -95,17 +94,63 @@ describe('a file as a disk', () => {
     await disk.close();
   });
 
-  it('stops its companion when closed', async () => {
+  it('tells holes of a file that somebody else is writing, and of its last odd bytes', async () => {
     await using folder = await scratch();
     const path = `${folder.path}/d.raw`;
-    await blank(path, MiB);
-    const disk = await openDisk({ kind: 'file', path, readOnly: false }, { workDir: folder.path });
-    await disk.extents(0, MiB);
-    const { readdir } = await import('node:fs/promises');
-    expect(await readdir(folder.path)).toHaveLength(2);
+    const size = 64 * MiB + 777;
+    await blank(path, size);
+    const disk = await openDisk({ kind: 'file', path, readOnly: true });
+    expect(await disk.extents(0, size)).toEqual([{ offset: 0, length: size, kind: 'hole' }]);
+    const file = await open(path, 'r+');
+    await file.write(Buffer.alloc(10, 1), 0, 10, size - 10);
+    await file.write(Buffer.alloc(MiB, 1), 0, MiB, 32 * MiB);
+    const extents = await disk.extents(31 * MiB, size - 31 * MiB);
+    expect(extents.slice(0, 3)).toEqual([
+      { offset: 31 * MiB, length: MiB, kind: 'hole' },
+      { offset: 32 * MiB, length: MiB, kind: 'data' },
+      expect.objectContaining({ offset: 33 * MiB, kind: 'hole' }),
+    ]);
+    expect(extents.at(-1)).toMatchObject({ kind: 'data' });
+    expect(extents.reduce((sum, { length }) => sum + length, 0)).toBe(size - 31 * MiB);
+    // Only a part of an extent was asked for.
+    expect(await disk.extents(32 * MiB + 5, 7)).toEqual([{ offset: 32 * MiB + 5, length: 7, kind: 'data' }]);
+    await file.close();
     await disk.close();
-    expect(await readdir(folder.path)).toEqual(['d.raw']);
-    expect(existsSync(path)).toBe(true);
+  });
+
+  it('of thousands of extents tells all of them', async () => {
+    await using folder = await scratch();
+    const path = `${folder.path}/d.raw`;
+    const count = 5_000;
+    await blank(path, 2 * count * 65_536);
+    const file = await open(path, 'r+');
+    for (let n = 0; n < count; n++) await file.write(Buffer.from([1]), 0, 1, 2 * n * 65_536);
+    await file.close();
+    const disk = await openDisk({ kind: 'file', path, readOnly: true });
+    const extents = await disk.extents(0, disk.size);
+    const data = extents.filter(({ kind }) => kind === 'data');
+    expect(data.map(({ offset }) => offset)).toEqual(Array.from({ length: count }, (_, n) => 2 * n * 65_536));
+    expect(data.every(({ length }) => length <= 65_536)).toBe(true);
+    await disk.close();
+  });
+
+  it('zeroes less than a block and across blocks', async () => {
+    await using folder = await scratch();
+    const path = `${folder.path}/d.raw`;
+    await writeFile(path, Buffer.alloc(MiB, 7));
+    const disk = await openDisk({ kind: 'file', path, readOnly: false });
+    const model = Buffer.alloc(MiB, 7);
+    for (const [offset, length] of [
+      [5, 9],
+      [4_095, 2],
+      [100_001, 300_003],
+      [MiB - 70_001, 70_001],
+    ] as const) {
+      await disk.zero(offset, length);
+      model.fill(0, offset, offset + length);
+    }
+    await expectContent(disk, model);
+    await disk.close();
   });
 
   it('asks the kernel to bring its writes to stable storage, and says when it cannot', async () => {

@@ -199,7 +199,6 @@ async function copyOne(
       target,
       sourceBuckets: place.read.map((bucket) => bucket.shared),
       targetBuckets: place.write.map((bucket) => bucket.shared),
-      workDir: worker.workDir,
       limits: { bufferBytes: place.bufferBytes },
       plan: {
         mode: disk.changes === 'exact' && row.token !== null ? 'changed' : 'compare',
