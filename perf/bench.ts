@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeMachine, imageFolder } from './machine.ts';
+import { installProduct } from './product-runner.ts';
 import { toMarkdown } from './report.ts';
 import type { Bench, ScenarioResult } from './scenario.ts';
 import { fullCopy } from './scenarios/full-copy.ts';
@@ -64,6 +65,7 @@ async function main(): Promise<void> {
     process.exit(130);
   });
   try {
+    await installProduct();
     for (const scenario of chosen) {
       say(`${scenario.id}: ${scenario.title}`);
       results.push(await scenario.run(bench));
