@@ -1,4 +1,5 @@
 import { GodwitError } from '@godwit/domain';
+import type { SessionWish } from './agent-wire.ts';
 import type { NbdAddress } from './disk-address.ts';
 import { type NbdExport, negotiate } from './nbd-handshake.ts';
 import { NbdReplyParser, ReplyError, type ReplySink } from './nbd-reply-parser.ts';
@@ -13,6 +14,8 @@ export interface NbdConnectionOptions {
   connectTimeoutMs: number;
   /** Longest time without any progress while a request is open, ms. */
   stallTimeoutMs: number;
+  /** Of an agent's connection. */
+  session?: SessionWish | undefined;
 }
 
 /** Who owns a connection. */
@@ -36,7 +39,7 @@ export async function connectNbd(
 ): Promise<NbdConnection> {
   const { label } = options;
   if (signal?.aborted) throw new GodwitError('CANCELED', label);
-  const stream = new NbdStream(address, label);
+  const stream = new NbdStream(address, label, options.session);
   const give = (reason: string) => stream.destroy(new GodwitError('CONNECTION_FAILED', label, { reason }));
   const timer = setTimeout(give, options.connectTimeoutMs, `no answer within ${options.connectTimeoutMs} ms`);
   const onAbort = () => stream.destroy(new GodwitError('CANCELED', label));

@@ -1,4 +1,5 @@
 import { GodwitError } from '@godwit/domain';
+import { OPT_LEAVES, OPT_SESSION } from './agent-wire.ts';
 import * as wire from './nbd-wire.ts';
 
 /** What the server told about the export. */
@@ -24,6 +25,8 @@ export interface HandshakeStream {
   send(bytes: Uint8Array): void;
   /** Goes on over TLS; present when TLS was asked for. */
   startTls?(): Promise<void>;
+  /** An agent's session: what to tell it first, and what follows its consent. */
+  session?: { wish: Uint8Array; begin(): void };
 }
 
 export interface HandshakeWish {
@@ -32,6 +35,8 @@ export interface HandshakeWish {
   export: string;
   /** Meta contexts to ask for. */
   contexts: readonly string[];
+  /** The connection is to hash leaves; nothing of the export is told then. */
+  leaves?: boolean;
 }
 
 interface OptionReply {
@@ -72,6 +77,19 @@ export async function negotiate(stream: HandshakeStream, wish: HandshakeWish): P
     if (reply.type !== wire.REP_ACK) throw optionRefused(wish, 'STARTTLS', reply);
     await stream.startTls();
     opening = Buffer.alloc(0);
+  }
+  if (stream.session) {
+    stream.send(Buffer.concat([opening, wire.encodeOption(OPT_SESSION, stream.session.wish)]));
+    const reply = await answer(OPT_SESSION);
+    if (reply.type !== wire.REP_ACK) throw optionRefused(wish, 'the session', reply);
+    stream.session.begin();
+    opening = Buffer.alloc(0);
+  }
+  if (wish.leaves) {
+    stream.send(Buffer.concat([opening, wire.encodeOption(OPT_LEAVES, Buffer.from(wish.export, 'utf8'))]));
+    const reply = await answer(OPT_LEAVES);
+    if (reply.type !== wire.REP_ACK) throw optionRefused(wish, `hashing export "${wish.export}"`, reply);
+    return { size: 0, flags: 0, structured: false, contexts: new Map(), minBlock: 1, maxPayload: 0 };
   }
 
   const go = Buffer.concat([wire.encodeString(wish.export), Buffer.from([0, 1, 0, wire.INFO_BLOCK_SIZE])]);

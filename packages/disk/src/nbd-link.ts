@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GodwitError } from '@godwit/domain';
 import { AbortWatch } from './abort-watch.ts';
+import type { SessionWish } from './agent-wire.ts';
 import type { NbdAddress } from './disk-address.ts';
 import { type ConnectionOwner, connectNbd, type NbdConnection } from './nbd-connection.ts';
 import { addressLabel, replyError } from './nbd-errors.ts';
@@ -20,6 +21,10 @@ export interface NbdOptions {
   reconnectForMs?: number;
   /** zero() punches holes, or keeps the space allocated. Default `punch`. */
   zeroing?: 'punch' | 'allocate';
+  /** What an agent wants to hear before anything else. */
+  session?: SessionWish;
+  /** Open requests on each connection before another one is opened. Default 16; encrypted 4. */
+  connectionShare?: number;
 }
 
 /** What is asked of the server. */
@@ -70,6 +75,7 @@ export class NbdLink implements ConnectionOwner {
   readonly #stallTimeoutMs: number;
   readonly #reconnectForMs: number;
   readonly #share: number;
+  readonly #session: SessionWish | undefined;
   readonly #aborts = new AbortWatch<NbdRequest>((request) => this.#abandon(request));
   readonly #closing = new AbortController();
   #info: NbdExport | null = null;
@@ -96,7 +102,8 @@ export class NbdLink implements ConnectionOwner {
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? 60_000;
     this.#reconnectForMs = options.reconnectForMs ?? 30_000;
-    this.#share = address.tls ? TLS_CONNECTION_SHARE : CONNECTION_SHARE;
+    this.#share = options.connectionShare ?? (address.tls ? TLS_CONNECTION_SHARE : CONNECTION_SHARE);
+    this.#session = options.session;
   }
 
   /** What the server told about the export; constant. */
@@ -294,6 +301,7 @@ export class NbdLink implements ConnectionOwner {
       label: this.label,
       connectTimeoutMs: this.#connectTimeoutMs,
       stallTimeoutMs: this.#stallTimeoutMs,
+      session: this.#session,
     };
     const connection = await connectNbd(this.#address, this, options, signal);
     const was = this.#info?.size ?? connection.info.size;

@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { connect as netConnect, type Socket } from 'node:net';
-import { type TLSSocket, connect as tlsConnect } from 'node:tls';
+import type { Duplex } from 'node:stream';
+import { connect as tlsConnect } from 'node:tls';
 import { GodwitError } from '@godwit/domain';
+import type { SessionWish } from './agent-wire.ts';
 import type { NbdAddress } from './disk-address.ts';
+import { FramedStream } from './framed-stream.ts';
 import type { HandshakeStream } from './nbd-handshake.ts';
 
 /** Takes the bytes of a stream, each of them once and in order, by `placed` or by `feed`. */
@@ -26,7 +29,7 @@ const MAX_UNREAD = 1_048_576;
  */
 export class NbdStream implements HandshakeStream {
   readonly #label: string;
-  #socket: Socket | TLSSocket;
+  #socket: Duplex;
   #unread: Buffer[] = [];
   #unreadBytes = 0;
   #waiting: { bytes: number; resolve(bytes: Buffer): void; reject(error: Error): void } | null = null;
@@ -39,21 +42,25 @@ export class NbdStream implements HandshakeStream {
   #onEnd: ((error: Error) => void) | null = null;
   #corked = false;
   readonly startTls?: () => Promise<void>;
+  readonly session?: { wish: Uint8Array; begin(): void };
 
-  /** Connects; the returned stream reports refusal by its first `take`. */
-  constructor(address: NbdAddress, label: string) {
+  /**
+   * Connects; the returned stream reports refusal by its first `take`.
+   *
+   * @param session of an agent
+   */
+  constructor(address: NbdAddress, label: string, session?: SessionWish) {
     this.#label = label;
     const transport = address.transport;
     this.#buffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER);
     this.#target = this.#buffer;
     const target = 'unix' in transport ? { path: transport.unix } : { host: transport.host, port: transport.port };
-    if (address.tls) {
-      const tls = address.tls;
-      this.#socket = netConnect(target);
-      this.#socket.on('data', this.#onData);
-      this.startTls = () => this.#upgrade(tls, 'unix' in transport ? undefined : transport.host);
+    let plain: Socket;
+    if (address.tls || session?.compress) {
+      plain = netConnect(target);
+      plain.on('data', this.#onData);
     } else {
-      this.#socket = netConnect({
+      plain = netConnect({
         ...target,
         onread: {
           buffer: () => {
@@ -68,8 +75,15 @@ export class NbdStream implements HandshakeStream {
         },
       });
     }
-    this.#socket.setNoDelay(true);
-    this.#watch(this.#socket);
+    plain.setNoDelay(true);
+    this.#socket = plain;
+    this.#watch(plain);
+    const { tls } = address;
+    if (tls) this.startTls = () => this.#upgrade(plain, tls, 'unix' in transport ? undefined : transport.host);
+    if (session) {
+      const wish = Buffer.from(JSON.stringify(session), 'utf8');
+      this.session = { wish, begin: () => session.compress && this.#frame(plain) };
+    }
   }
 
   /** Bytes accepted but not yet handed to the kernel. */
@@ -124,7 +138,7 @@ export class NbdStream implements HandshakeStream {
 
   readonly #onData = (chunk: Buffer): void => this.#received(chunk, chunk.length);
 
-  #watch(socket: Socket): void {
+  #watch(socket: Duplex): void {
     socket.on('error', (error) => this.#finish(error));
     socket.on('end', () => {
       this.#finish(new Error('the server closed the connection'));
@@ -170,14 +184,24 @@ export class NbdStream implements HandshakeStream {
     this.#onEnd?.(error);
   }
 
+  /** The session was granted: goes on in frames. */
+  #frame(plain: Socket): void {
+    plain.off('data', this.#onData);
+    const early = Buffer.concat(this.#unread);
+    this.#unread = [];
+    this.#unreadBytes = 0;
+    this.#socket = new FramedStream(plain, early);
+    this.#socket.on('data', this.#onData);
+    this.#watch(this.#socket);
+  }
+
   /** STARTTLS was granted: goes on encrypted, the server's certificate checked against the CA and the name. */
-  async #upgrade(tls: NonNullable<NbdAddress['tls']>, host: string | undefined): Promise<void> {
+  async #upgrade(plain: Socket, tls: NonNullable<NbdAddress['tls']>, host: string | undefined): Promise<void> {
     const [ca, cert, key] = await Promise.all([
       readFile(tls.caFile),
       tls.certFile ? readFile(tls.certFile) : undefined,
       tls.keyFile ? readFile(tls.keyFile) : undefined,
     ]);
-    const plain = this.#socket;
     plain.off('data', this.#onData);
     const name = tls.serverName ?? host ?? 'localhost';
     const secure = tlsConnect({
