@@ -19,8 +19,8 @@ export const diskPackages: PackageSet = {
 
 export const testPackages: PackageSet = {
   purpose: 'the independent programs that tests compare with',
-  packages: ['nbdkit', 'libnbd-bin', 'b3sum', 'python3-minimal'],
-  programs: ['nbdkit', 'nbdcopy', 'nbdinfo', 'b3sum', '/usr/bin/python3'],
+  packages: ['nbdkit', 'libnbd-bin', 'b3sum', 'python3-minimal', 'openssh-server', 'openssh-client'],
+  programs: ['nbdkit', 'nbdcopy', 'nbdinfo', 'b3sum', 'sshd', 'ssh', '/usr/bin/python3'],
 };
 
 export const hypervisorPackages: PackageSet = {
@@ -39,9 +39,16 @@ export const hypervisorPackages: PackageSet = {
 };
 
 export const hypervisorTestPackages: PackageSet = {
-  purpose: 'hosts reached by SSH, and EFI firmware, in tests',
-  packages: ['openssh-server', 'openssh-client', 'ovmf'],
-  programs: ['sshd', 'ssh', '/usr/share/OVMF/OVMF_VARS_4M.fd'],
+  purpose: 'hosts reached by SSH and by password, and EFI firmware, in tests',
+  packages: ['openssh-server', 'openssh-client', 'sasl2-bin', 'libsasl2-modules', 'ovmf'],
+  programs: ['sshd', 'ssh', 'saslpasswd2', '/usr/share/OVMF/OVMF_VARS_4M.fd'],
+};
+
+/** The clouds install all else themselves, see testbed/openstack/cloudlib/infra.py. */
+export const cloudPackages: PackageSet = {
+  purpose: 'the program that brings up OpenStack clouds',
+  packages: ['python3', 'openssh-client'],
+  programs: ['/usr/bin/pydoc3', 'ssh', 'ssh-keygen'],
 };
 
 export const benchPackages: PackageSet = {
