@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { App } from './app.ts';
 import { demandTokens } from './authentication.ts';
@@ -7,6 +8,7 @@ import type { ApiContext } from './context.ts';
 import type { ApiDeps } from './deps.ts';
 import { answerErrors, sendError, toGodwitError } from './error-handler.ts';
 import { EventFeed } from './event-feed.ts';
+import { LOGS_ROOT } from './identity/keystone-document.ts';
 import { LocalAuthenticator } from './identity/local-authenticator.ts';
 import { migrationRoutes } from './legacy/migrations.ts';
 import { routedUrl, speakOldReplicas } from './legacy/replicas.ts';
@@ -23,6 +25,7 @@ import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
 import { identityRoutes } from './routes/identity.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
+import { logRoutes } from './routes/logs.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { minionPoolRoutes } from './routes/minion-pools.ts';
 import { providerRoutes } from './routes/providers.ts';
@@ -85,6 +88,8 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   app.addHook('onClose', () => feed.close());
   await documentRoutes(app, deps.config.version);
 
+  await app.register(websocket);
+  await app.register(async (logs) => logRoutes(logs as App, context), { prefix: LOGS_ROOT });
   healthRoutes(app as App, context);
   metricsRoutes(app as App, registry);
   if (deps.authenticator === undefined) identityRoutes(app as App, context, tokens);

@@ -5,7 +5,7 @@ import type { Authenticator } from './identity/authenticator.ts';
 import { badRequest } from './request-error.ts';
 
 /**
- * Everything below /v1 needs a token, unrouted paths too, before anything else is said about the request. A project in the
+ * Everything below /v1 and /logs needs a token, unrouted paths too, before anything else is said about the request. A project in the
  * path must be the token's.
  */
 export function demandTokens(app: FastifyInstance, authenticator: Authenticator): void {
@@ -15,7 +15,7 @@ export function demandTokens(app: FastifyInstance, authenticator: Authenticator)
     if (request.url.includes('%00')) throw badRequest('Malformed request url');
     // By the route, not by the URL, which has other spellings.
     const where = request.is404 ? request.url : request.routeOptions.url;
-    if (!/^\/v1(?:[/?]|$)/.test(where ?? '')) return;
+    if (!/^\/(?:v1|logs)(?:[/?]|$)/.test(where ?? '')) return;
     const token = request.headers['x-auth-token'];
     const caller = typeof token === 'string' ? await authenticator.authenticate(token) : undefined;
     if (caller === undefined) throw new GodwitError('UNAUTHORIZED', 'the request');

@@ -12,6 +12,8 @@ export interface ApiConfig {
   publicUrl?: string;
   /** Version of Godwit, for documents and diagnostics. */
   version: string;
+  /** Folder of `NAME.log` files of JSON lines, and what was rotated out of them. Absent: there are no logs to read. */
+  logFolder?: string;
   /** Largest body in bytes. Default 4 MiB. */
   bodyLimit?: number;
   /** Seconds that a token lives. Default 43,200 (12 h). */

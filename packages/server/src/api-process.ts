@@ -21,7 +21,11 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
     engine,
     providers: await Promise.all(Object.values(providerLoaders).map((load) => load())),
     secrets: SecretBox.load(homePaths(config.home).secretKeys),
-    config: { version: version(), ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }) },
+    config: {
+      version: version(),
+      logFolder: homePaths(config.home).logs,
+      ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }),
+    },
     logger: log,
   });
   onEnd(

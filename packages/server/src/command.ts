@@ -1,9 +1,12 @@
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
 import { GodwitError } from '@godwit/domain';
 import { embeddedUrl } from '@godwit/store/embedded-postgres';
+import { RotatingLog } from '@godwit/store/rotating-log';
 import type { Logger } from 'pino';
 import { type Config, checkRegion, readConfig, SETTINGS_HELP } from './config.ts';
 import { explainExit } from './exit.ts';
-import { homePaths } from './home.ts';
+import { homePaths, prepareHome } from './home.ts';
 import { createLog } from './log.ts';
 import { isSupervised, receiveStart } from './supervised.ts';
 import { DATABASE, supervise } from './supervisor.ts';
@@ -50,8 +53,13 @@ const commands: Readonly<Record<string, Command>> = {
   },
 };
 
+/** Also kept in the home, where the API reads it for those who may. */
 function log(name: string, config: Config): Logger {
-  return createLog({ name, level: config.logLevel });
+  const { logs } = homePaths(config.home);
+  prepareHome(config.home);
+  mkdirSync(logs, { recursive: true, mode: 0o700 });
+  const file = new RotatingLog(path.join(logs, `${name}.log`));
+  return createLog({ name, level: config.logLevel, keep: (line) => file.write(line) });
 }
 
 async function databaseUrl(config: Config): Promise<string> {

@@ -32,6 +32,7 @@ export const homePaths = (home: string) => ({
   openrc: path.join(home, 'openrc'),
   clouds: path.join(home, 'clouds.yaml'),
   lock: path.join(home, 'server.lock'),
+  logs: path.join(home, 'logs'),
 });
 
 /** Longest folder in which a Unix socket with a name of 30 characters still fits (the kernel allows 107 in all). */

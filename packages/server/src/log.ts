@@ -16,6 +16,8 @@ export interface LogOptions {
   human?: boolean;
   /** Takes finished lines. Default: stderr. */
   write?: (line: string) => void;
+  /** Takes every record as a JSON line besides, whatever the form of the first. */
+  keep?: (line: string) => void;
   /** Milliseconds of a clock that only goes forward. Default: the system's. */
   now?: () => number;
 }
@@ -35,7 +37,9 @@ export function createLog(options: LogOptions): Logger {
         scrub(JSON.parse(line.replace(URL_PASSWORD, '$1:***@')), 0) as Record<string, unknown>,
       );
       if (record === undefined) return;
-      write(human ? humanLine(record) : `${JSON.stringify(record)}\n`);
+      const json = `${JSON.stringify(record)}\n`;
+      write(human ? humanLine(record) : json);
+      options.keep?.(json);
     },
   };
   return pino(

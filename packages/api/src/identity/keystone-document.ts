@@ -5,6 +5,9 @@ import { DOMAIN } from './token-request.ts';
 
 /** Service type that clients look for. */
 const MIGRATION = 'migration';
+/** Service type of the logs, and where they are. */
+const LOGGER = 'coriolis-logger';
+export const LOGS_ROOT = '/logs/api/v1';
 
 export interface TokenFacts extends TokenOwner {
   method: 'password' | 'token';
@@ -38,6 +41,7 @@ export function tokenDocument(facts: TokenFacts, root: string) {
 export function catalog(root: string, projectId: string) {
   return [
     service(MIGRATION, 'godwit', `${root}/v1/${projectId}`),
+    service(LOGGER, 'godwit-logs', `${root}${LOGS_ROOT}`),
     service('identity', 'keystone', `${root}/identity/v3`),
   ];
 }

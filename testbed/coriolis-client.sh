@@ -1,0 +1,206 @@
+#!/bin/bash
+# Drives the real, unmodified python-coriolisclient through its commands against this Godwit.
+#
+#   testbed/coriolis-client.sh PATH_TO_CHECKOUT
+#
+# The checkout is a work tree of https://github.com/cloudbase/python-coriolisclient at any tag: 1.2.x speaks of transfers
+# and deployments, 1.1.x of replicas and migrations; the script sees which. It is copied, not touched.
+# Needs: python3-cliff python3-keystoneauth1 python3-keystoneclient python3-oslo.{config,i18n,serialization,utils}
+# python3-pbr python3-prettytable python3-requests python3-setuptools python3-six python3-websockets qemu-utils curl.
+# Ends with "N passed, N failed"; exit 1 when something failed.
+set -u
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
+checkout=${1:-}
+[ $# -eq 1 ] && [ -d "$checkout/coriolisclient" ] || usage
+repository=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+server=
+finish() {
+  [ -n "$server" ] && kill -INT "$server" 2>/dev/null && wait "$server" 2>/dev/null
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# The client's commands are entry points: without egg_info there are none.
+cp -r "$checkout" "$work/client"
+version=1.2.4; [ -e "$work/client/coriolisclient/cli/replicas.py" ] && version=1.1.1
+(cd "$work/client" && PBR_VERSION=$version /usr/bin/python3 setup.py -q egg_info >"$work/egg.log" 2>&1) || { cat "$work/egg.log"; exit 1; }
+
+# A platform without any hypervisor: two folders of disk images, one VM of two disks in the first.
+mkdir -p "$work/from/web01" "$work/to"
+head -c 3145728 /dev/urandom >"$work/from/web01/vda.raw"; truncate -s 16M "$work/from/web01/vda.raw"
+truncate -s 4M "$work/from/web01/vdb.raw"
+
+port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+export GODWIT_HOME=$work/home GODWIT_LISTEN=127.0.0.1:$port
+unset DATABASE_URL "${!OS_@}" 2>/dev/null
+(cd "$repository" && exec npm start --silent) >"$work/server.log" 2>&1 &
+server=$!
+for _ in $(seq 300); do curl -fs "http://127.0.0.1:$port/readyz" >/dev/null && [ -e "$GODWIT_HOME/openrc" ] && break; sleep 0.2; done
+. "$GODWIT_HOME/openrc" || { cat "$work/server.log"; exit 1; }
+
+passed=0; failed=0
+run() { (cd "$work/client" && PYTHONPATH=. PYTHONWARNINGS=ignore /usr/bin/python3 -m coriolisclient.cli.shell "$@") >"$work/out" 2>"$work/err"; }
+good() { passed=$((passed + 1)); echo "ok    $*"; }
+bad() { failed=$((failed + 1)); echo "FAIL  $*"; sed 's/^/      /' "$work/out" "$work/err" | tail -25; }
+# c WORDS...: the command succeeds.
+c() { if run "$@"; then good "$@"; else bad "$@"; fi; }
+# has TEXT WORDS...: it succeeds and prints the text.
+has() { local text=$1; shift; if run "$@" && grep -qF -- "$text" "$work/out"; then good "$@"; else bad "$@  (wanted: $text)"; fi; }
+# no TEXT WORDS...: it is refused with the text.
+no() { local text=$1; shift; if run "$@"; then bad "$@  (was not refused)"; elif grep -qF -- "$text" "$work/err" "$work/out"; then good "$@  -> $text"; else bad "$@  (wanted: $text)"; fi; }
+# make WORDS...: the command succeeds; its id is in $id.
+make() { if run "$@" -f json; then good "$@"; id=$(field id); else bad "$@"; id=none; fi; }
+field() { /usr/bin/python3 -c 'import json, sys
+for key, value in json.load(open(sys.argv[1])).items():
+    if key.lower().replace(" ", "_") == sys.argv[2]: print(value)' "$work/out" "$1"; }
+# until STATUS FIELD WORDS...: asked again until the field has the status, two minutes at most.
+until_status() {
+  local want=$1 name=$2 now=; shift 2
+  for _ in $(seq 60); do run "$@" -f json && now=$(field "$name"); case $now in "$want"|ERROR|CANCELED) break;; esac; sleep 1; done
+  if [ "$now" = "$want" ]; then good "$@ reaches $want"; else bad "$@  (is $now, wanted $want)"; fi
+}
+
+echo "client $version, server http://127.0.0.1:$port"
+has image provider list
+has path provider schema list image connection
+has disk_format provider schema list image destination
+has freeze provider schema list image source
+
+make region create North --description 'a cold one' --enabled; region=$id
+has North region list
+has 'a cold one' region show "$region"
+has colder region update --description colder --disabled --name Norther "$region"
+make region create South; south=$id
+
+make endpoint create --name from --provider image --description 'the old place' --connection "{\"path\": \"$work/from\"}"; from=$id
+echo "{\"path\": \"$work/to\"}" >"$work/to.json"
+make endpoint create --name to --provider image --connection-file "$work/to.json"; to=$id
+no 'Connection validation failed' endpoint create --name broken --provider image --connection '{"path": "/nowhere"}'
+has from endpoint list
+has 'the old place' endpoint show from
+c endpoint validate connection "$from"
+has 'a new word' endpoint update --description 'a new word' "$from"
+c endpoint delete broken
+has web01 endpoint instance list from
+has web01 endpoint instance list "$from" --limit 1 --name web --refresh
+has vda endpoint instance show from web01
+c endpoint network list to
+c endpoint storage list to
+c endpoint source options list from
+c endpoint destination options list to --environment '{}'
+no 'Provider not found for: image, 524288' endpoint source minion pool options list from
+no 'Provider not found for: image, 1048576' endpoint destination minion pool options list to
+c endpoint update --coriolis-region "$south" "$from"
+no 'NoSuitableWorkerServiceError' endpoint instance list from
+
+run service list -f json && worker=$(/usr/bin/python3 -c 'import json, sys; print(next(row["ID"] for row in json.load(open(sys.argv[1])) if row["Status"] == "UP"))' "$work/out")
+has UP service list
+has UP service show "$worker"
+has "$south" service update --coriolis-region "$south" "$worker"
+make service create --host elsewhere --binary coriolis-worker --topic coriolis_worker; idle=$id
+has UNKNOWN service show "$idle"
+c service update --disabled "$idle"
+c service update --enabled "$idle"
+c service delete "$idle"
+for _ in $(seq 30); do run endpoint instance list from && break; sleep 1; done
+has web01 endpoint instance list from
+c diagnostics get
+c minion pool list
+no 'Provider not found for: image, 524288' minion pool create helpers --os-type linux --platform source --endpoint-id from --environment-options '{"a": 1}' --skip-allocation
+no 'not found' minion pool show nope
+no 'not found' minion pool allocate nope
+no 'not found' minion pool refresh nope
+no 'not found' minion pool deallocate nope --force
+no 'not found' minion pool update nope --name other
+no 'not found' minion pool delete nope
+has api log list
+c log download api --out-file "$work/api.log" --start-time 1d
+printf '#!/bin/sh\ntrue\n' >"$work/script.sh"
+maps=(--network-map '{"lan": "lan"}' --source-environment '{"freeze": "copy"}' --destination-environment '{"disk_format": "raw"}'
+  --storage-backend-mapping a=b --disk-storage-mapping vda=c --default-storage-backend d)
+
+if [ $version = 1.2.4 ]; then
+  has 'Inventory written' endpoint export inventory from --output-file "$work/inventory.csv"
+  grep -q web01 "$work/inventory.csv" && good 'the inventory names web01' || bad 'the inventory lacks web01'
+  make transfer create --origin-endpoint from --destination-endpoint to --instance web01 --scenario replica --notes first "${maps[@]}" \
+    --user-script-global linux="$work/script.sh" --user-script-instance web01="$work/script.sh",phase=osmorphing_pre_os_mount; transfer=$id
+  has web01 transfer list
+  has "$transfer" transfer list --limit 5 --sort created_at:asc --status UNEXECUTED
+  has first transfer show "$transfer"
+  c transfer show "$transfer" --show-instances-data
+  c transfer update "$transfer" --notes second
+  for _ in $(seq 60); do run transfer show "$transfer" && grep -q second "$work/out" && break; sleep 1; done
+  has second transfer show "$transfer"
+  make transfer execute "$transfer"; execution=$id
+  until_status COMPLETED status transfer execution show "$transfer" "$execution"
+  has REPLICATE_DISKS transfer execution show "$transfer" "$execution"
+  has COMPLETED transfer execution list "$transfer" --limit 10 --sort number:desc
+  no 'has no running execution to cancel' transfer execution cancel "$transfer" "$execution"
+  make transfer schedule create "$transfer" -M 5 -H 4 -w 0 --expires-at 2099-01-01T00:00:00 --shutdown-instance; schedule=$id
+  has 2099 transfer schedule list "$transfer" --hide-expired
+  has 2099 transfer schedule show "$transfer" "$schedule"
+  c transfer schedule update "$transfer" "$schedule" -M 6 --no-expiration-date --disabled
+  c transfer schedule delete "$transfer" "$schedule"
+  make deployment create "$transfer" --skip-os-morphing; deployment=$id
+  until_status COMPLETED status deployment show "$deployment"
+  has "$deployment" deployment list --limit 3 --sort created_at:desc
+  no 'is not currently running' deployment cancel "$deployment" --force
+  make transfer execute "$transfer" --auto-deploy; second=$id
+  until_status COMPLETED status transfer execution show "$transfer" "$second"
+  for _ in $(seq 60); do run deployment list -f csv; grep -qE 'RUNNING|PENDING' "$work/out" || break; sleep 1; done
+  c deployment delete "$deployment"
+  make transfer execute "$transfer"; third=$id
+  run transfer execution cancel "$transfer" "$third" --force && good transfer execution cancel --force || bad transfer execution cancel
+  for _ in $(seq 30); do run transfer execution delete "$transfer" "$third" && break; sleep 1; done
+  no 'not found' transfer execution show "$transfer" "$third"
+  make transfer disks delete "$transfer"
+  until_status COMPLETED status transfer execution show "$transfer" "$id"
+  no 'would be orphaned' endpoint delete from
+  for _ in $(seq 30); do run transfer delete "$transfer" && break; sleep 1; done
+  no 'not found' transfer show "$transfer"
+  make transfer create --origin-endpoint from --destination-endpoint to --instance web01 --scenario live_migration --dont-clone-disks --skip-os-morphing "${maps[@]}"; live=$id
+  make transfer execute "$live" --auto-deploy --shutdown-instances
+  until_status COMPLETED status transfer execution show "$live" "$id"
+  for _ in $(seq 60); do run deployment list -f csv; grep -qE 'RUNNING|PENDING' "$work/out" || break; sleep 1; done
+  has COMPLETED deployment list
+else
+  make replica create --origin-endpoint from --destination-endpoint to --instance web01 --notes first "${maps[@]}" --user-script-global linux="$work/script.sh"; replica=$id
+  has web01 replica list
+  has first replica show "$replica"
+  c replica update "$replica" --notes second
+  for _ in $(seq 60); do run replica show "$replica" && grep -q second "$work/out" && break; sleep 1; done
+  has second replica show "$replica"
+  make replica execute "$replica"; execution=$id
+  until_status COMPLETED status replica execution show "$replica" "$execution"
+  has DEPLOY_REPLICA_DISKS replica execution show "$replica" "$execution"
+  has COMPLETED replica execution list "$replica"
+  no 'has no running execution to cancel' replica execution cancel "$replica" "$execution"
+  make replica schedule create "$replica" -M 5 -H 4 -w 0; schedule=$id
+  has "$schedule" replica schedule list "$replica"
+  c replica schedule show "$replica" "$schedule"
+  c replica schedule update "$replica" "$schedule" -M 6 -H 5 -w 1
+  c replica schedule delete "$replica" "$schedule"
+  make migration deploy replica "$replica"; deployed=$id
+  until_status COMPLETED status migration show "$deployed"
+  has COMPLETED migration list
+  no 'is not currently running' migration cancel "$deployed"
+  c migration delete "$deployed"
+  c replica execution delete "$replica" "$execution"
+  make replica disks delete "$replica"
+  until_status COMPLETED status replica execution show "$replica" "$id"
+  for _ in $(seq 30); do run replica delete "$replica" && break; sleep 1; done
+  no 'not found' replica show "$replica"
+  make migration create --origin-endpoint from --destination-endpoint to --instance web01 --replication-count 2 --shutdown-instances --skip-os-morphing "${maps[@]}"; migration=$id
+  until_status COMPLETED status migration show "$migration"
+  c migration delete "$migration"
+fi
+c service update --disabled "$worker"
+has False service show "$worker"
+c service update --enabled "$worker"
+c region delete "$region"
+grep -qiE 'unhandled|"level":(50|"error")| 500 ' "$work/server.log" && { bad 'the server logged a failure'; grep -iE 'unhandled|error' "$work/server.log" | tail -5; }
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
