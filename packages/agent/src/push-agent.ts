@@ -161,7 +161,7 @@ function greetingOf(
     };
     const onAbort = () => give(new GodwitError('CANCELED', label));
     const timer = setTimeout(() => give(failed(label, 'the agent does not greet')), timeoutMs);
-    const onEnd = () => give(failed(label, `the agent ended: ${complaint.trim().slice(-300) || 'it said nothing'}`));
+    const onEnd = () => give(failed(label, `the agent ended: ${complaint.trim().slice(0, 500) || 'it said nothing'}`));
     const onData = (chunk: Buffer) => {
       said += chunk.toString('utf8');
       if (said.length > 1_048_576) give(failed(label, 'the agent greets without end'));
@@ -183,7 +183,7 @@ function greetingOf(
       child.off('close', onEnd);
     };
     child.stderr?.on('data', (chunk: Buffer) => {
-      complaint = (complaint + chunk.toString('utf8')).slice(-4_096);
+      if (complaint.length < 4_096) complaint += chunk.toString('utf8');
     });
     child.stdout?.on('data', onData);
     child.once('close', onEnd);

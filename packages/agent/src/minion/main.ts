@@ -38,7 +38,8 @@ process.stdin.on('data', (chunk: Buffer) => {
   line += chunk.toString('utf8');
   if (line.length > MAX_CONFIGURATION) end();
   if (!line.includes('\n')) return;
-  const configuration = JSON.parse(line) as Configuration;
+  // Signs of life may have come along.
+  const configuration = JSON.parse(line.slice(0, line.indexOf('\n'))) as Configuration;
   line = '';
   watchdog = setTimeout(end, configuration.silenceMs);
   start(configuration).catch((error) => {
