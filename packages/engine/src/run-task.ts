@@ -40,6 +40,9 @@ export function runTask(worker: WorkerContext, task: BoardTask): Promise<TaskOut
         if (isHeavy(task.type)) return await run();
         const action = context.deployment ?? context.transfer;
         return await worker.turns.take(action[`${endOf(task.type)}_endpoint_id`], signal, run);
+      } catch (error) {
+        // Whatever a body did not wait out itself: a Postgres that is away passes too.
+        throw databaseError(error);
       } finally {
         await context.settle();
       }

@@ -76,6 +76,17 @@ test.each(['GET_INSTANCE_INFO:begin', 'REPLICATE_DISKS:frozen', 'REPLICATE_DISKS
   },
 );
 
+test('a Postgres that a step finds gone is waited for, whatever the step was doing', async () => {
+  const name = nextName();
+  it.instance('src', name, { vda: sparseBytes(MIB) });
+  const transfer = await it.transfer(origin, destination, [name]);
+  await worker.stopAt({ point: 'REPLICATE_DISKS:frozen', action: 'offline', times: 2 });
+  const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+  expect(await it.until(executionId), await it.report(executionId)).toBe('COMPLETED');
+  expect(worker.reached).toHaveLength(2);
+  await expectEqualDisks(it, transfer.id, [name]);
+});
+
 test('trouble that does not pass fails the task when patience ends', async () => {
   const name = nextName();
   it.instance('src', name, { vda: sparseBytes(MIB) });

@@ -1,7 +1,8 @@
 // A worker as a process of its own: tests start it, kill it, and drive it to named points.
 import path from 'node:path';
 import { GodwitError } from '@godwit/domain';
-import { SecretBox } from '@godwit/store';
+import { connect, SecretBox } from '@godwit/store';
+import { sql } from 'kysely';
 import { pino } from 'pino';
 import { ReceiptSigner } from '../src/receipt-signer.ts';
 import { startWorker } from '../src/worker.ts';
@@ -11,8 +12,8 @@ import { trackedProvider } from './tracked-provider.ts';
 /** What happens at a point, the first `times` times it is reached (default 1). */
 export interface Stop {
   point: string;
-  /** `kill`: the process dies by SIGKILL. `fail`: the step rejects for good. `busy`: it rejects in the passing way. `hang`: it waits for ever. `pause`: it waits until it is told to go on, deaf to all else. `lose`: as if the snapshot were gone. */
-  action: 'kill' | 'fail' | 'busy' | 'hang' | 'lose' | 'pause';
+  /** `kill`: the process dies by SIGKILL. `fail`: the step rejects for good. `busy`: it rejects in the passing way. `hang`: it waits for ever. `pause`: it waits until it is told to go on, deaf to all else. `lose`: as if the snapshot were gone. `offline`: a query meets no Postgres. */
+  action: 'kill' | 'fail' | 'busy' | 'hang' | 'lose' | 'pause' | 'offline';
   times?: number;
 }
 
@@ -47,6 +48,10 @@ async function reach(point: string): Promise<void> {
     return;
   }
   if (stop.action === 'busy') throw new GodwitError('CONNECTION_FAILED', point, { reason: 'as the test asked' });
+  if (stop.action === 'offline') {
+    const nowhere = connect('postgres://nobody:none@127.0.0.1:1/none');
+    await sql`select 1`.execute(nowhere.db).finally(() => nowhere.close());
+  }
   if (stop.action === 'lose') throw new GodwitError('SNAPSHOT_LOST', point);
   throw new GodwitError('PLATFORM_ERROR', point, { reason: 'as the test asked' });
 }

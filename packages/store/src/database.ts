@@ -122,13 +122,15 @@ export async function transactionWithClient<T>(
 
 /** SQLSTATE classes and codes that say "no connection" or "server is going or coming". */
 const UNAVAILABLE = /^(08|57P0)/;
-const SOCKET_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'ENOENT']);
+const SOCKET_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN']);
 
 /** True when the database could not be reached or went away: the same call may succeed a moment later. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (UNAVAILABLE.test(code) || SOCKET_CODES.has(code)) return true;
+  // Of a socket, not of a file.
+  if (code === 'ENOENT') return 'syscall' in error && error.syscall === 'connect';
   return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
     error.message,
   );

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -44,6 +45,14 @@ describe('the connection', () => {
     expect(databaseError(lost[0])).toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
     expect(await getSetting(other.db, 'none')).toBeUndefined();
     await other.close();
+  });
+
+  it('is told apart from a file that is not there', async () => {
+    const nowhere = connect('postgres://nobody@/none?host=/nowhere');
+    const away = await sql`select 1`.execute(nowhere.db).catch((error: unknown) => error);
+    await nowhere.close();
+    expect(isUnavailable(away)).toBe(true);
+    expect(isUnavailable(await readFile('/nowhere').catch((error: unknown) => error))).toBe(false);
   });
 
   it('gives one transaction to the query builder and to the driver', async () => {
