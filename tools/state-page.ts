@@ -1,4 +1,10 @@
-import { EXECUTION_TRANSITIONS, TASK_TRANSITIONS, type TransitionTable } from '@godwit/domain';
+import {
+  EXECUTION_TRANSITIONS,
+  MINION_MACHINE_TRANSITIONS,
+  MINION_POOL_TRANSITIONS,
+  TASK_TRANSITIONS,
+  type TransitionTable,
+} from '@godwit/domain';
 
 /** docs/states.md: the state tables of the domain. */
 export function statePage(): string {
@@ -20,6 +26,19 @@ ${table(EXECUTION_TRANSITIONS)}
 \`RUNNING\` leads to itself: after the death of its worker the same task starts again, with a higher attempt number, on another.
 
 ${table(TASK_TRANSITIONS)}
+
+## Minion pool
+
+Deallocating by force is possible from every status but \`DEALLOCATED\`: work under way ends first. A pool changes only while it
+is \`DEALLOCATED\`, and is deleted only while it is \`DEALLOCATED\` or \`ERROR\`.
+
+${table(MINION_POOL_TRANSITIONS)}
+
+## Machine of a minion pool
+
+A machine belongs to one action at a time. One that fails its health check is made anew.
+
+${table(MINION_MACHINE_TRANSITIONS)}
 `;
 }
 
