@@ -37,6 +37,8 @@ const CONNECT_S = 10;
 /** Silence after which the connection is given up: 3 questions, 10 s apart. */
 const ALIVE = ['ServerAliveInterval=10', 'ServerAliveCountMax=3'];
 const RETRY_MS = 1_000;
+/** A machine that boots may answer before it has been told the key. */
+const KEY_WAIT_MS = 60_000;
 
 /**
  * One SSH connection by OpenSSH's client: it does the cipher work in a process of its own, and everything goes through it.
@@ -81,18 +83,23 @@ export class SshConnection {
   /**
    * Connects and logs in.
    *
-   * @param waitMs how long a host that does not answer yet is called again; default 0
+   * @param waitMs how long a host that does not answer yet is called again, and for a minute of it one that refuses the
+   *   key; default 0
    * @throws GodwitError CONNECTION_FAILED, AUTHENTICATION_FAILED (key refused), CONFLICT (another host key), CANCELED,
    *   TOOL_MISSING
    */
   static async open(host: SshHost, signal: AbortSignal, waitMs = 0): Promise<SshConnection> {
     const deadline = performance.now() + waitMs;
+    let keyDeadline: number | null = null;
     for (;;) {
       try {
         return await connect(host, signal);
       } catch (error) {
-        const passing = error instanceof GodwitError && error.code === 'CONNECTION_FAILED';
-        if (!passing || signal.aborted || performance.now() + RETRY_MS > deadline) throw error;
+        const code = error instanceof GodwitError ? error.code : null;
+        const now = performance.now();
+        if (code === 'AUTHENTICATION_FAILED') keyDeadline ??= Math.min(deadline, now + KEY_WAIT_MS);
+        const until = code === 'CONNECTION_FAILED' ? deadline : code === 'AUTHENTICATION_FAILED' ? keyDeadline! : 0;
+        if (signal.aborted || now + RETRY_MS > until) throw error;
         await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
       }
     }

@@ -147,11 +147,29 @@ describe('an agent pushed over SSH', () => {
     const path = makeFile(MIB);
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     const pem = privateKey.export({ format: 'pem', type: 'pkcs8' }) as string;
-    expect((await failure(pushAgent(request(path, { privateKey: pem })))).code).toBe('AUTHENTICATION_FAILED');
+    const refused = pushAgent(request(path, { privateKey: pem, waitMs: 0 }));
+    expect((await failure(refused)).code).toBe('AUTHENTICATION_FAILED');
     const raw = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
     const blob = Buffer.concat([Buffer.from('\0\0\0\u000bssh-ed25519\0\0\0\u0020', 'latin1'), raw]);
     await appendFile(join(host.folder, 'client.pub'), `ssh-ed25519 ${blob.toString('base64')}\n`);
     expect((await push(path, { privateKey: pem })).sizes).toEqual({ vda: MIB });
+  });
+
+  it('waits for a host that learns the key only after it answers', async () => {
+    const path = makeFile(MIB);
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const pem = privateKey.export({ format: 'pem', type: 'pkcs8' }) as string;
+    const pushing = push(path, { privateKey: pem });
+    await sleep(1_500);
+    const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
+    const numbers = [Buffer.from(e, 'base64url'), Buffer.concat([Buffer.from([0]), Buffer.from(n, 'base64url')])];
+    const fields = [Buffer.from('ssh-rsa'), ...numbers].flatMap((bytes) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(bytes.length, 0);
+      return [length, bytes];
+    });
+    await appendFile(join(host.folder, 'client.pub'), `ssh-rsa ${Buffer.concat(fields).toString('base64')}\n`);
+    expect((await pushing).sizes).toEqual({ vda: MIB });
   });
 
   it('says when nobody answers', async () => {
