@@ -3,6 +3,7 @@ import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { App } from './app.ts';
 import { demandTokens } from './authentication.ts';
+import { demandPolicies } from './authorization.ts';
 import { readBodies } from './body-parser.ts';
 import type { ApiContext } from './context.ts';
 import type { ApiDeps } from './deps.ts';
@@ -10,6 +11,7 @@ import { answerErrors, sendError, toGodwitError } from './error-handler.ts';
 import { EventFeed } from './event-feed.ts';
 import { LOGS_ROOT } from './identity/keystone-document.ts';
 import { LocalAuthenticator } from './identity/local-authenticator.ts';
+import { Policy } from './identity/policy.ts';
 import { migrationRoutes } from './legacy/migrations.ts';
 import { routedUrl, speakOldReplicas } from './legacy/replicas.ts';
 import { countRequests } from './metrics.ts';
@@ -69,16 +71,20 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
     providers: new Map(deps.providers.map((provider) => [provider.name, describeProvider(provider)])),
     config: deps.config,
     clock,
+    externalSecrets: deps.externalSecrets,
   };
 
   readBodies(app);
   validateBodies(app);
   // Answers are built key by key in wire/; a serializer that drops or coerces would only hide a mistake there.
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
-  answerErrors(app);
+  answerErrors(app, deps.authUrl);
+  const policy = new Policy(deps.config.policies);
+  const authenticator = deps.authenticator ?? tokens;
+  demandTokens(app, authenticator, policy);
+  demandPolicies(app, policy);
   speakOldReplicas(app, db);
-  demandTokens(app, deps.authenticator ?? tokens);
-  const registry = countRequests(app, db, feed);
+  const metrics = countRequests(app, db, feed);
   app.addHook('onResponse', async (request, reply) => {
     request.log.debug(
       { method: request.method, url: request.routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime },
@@ -91,7 +97,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(websocket);
   await app.register(async (logs) => logRoutes(logs as App, context), { prefix: LOGS_ROOT });
   healthRoutes(app as App, context);
-  metricsRoutes(app as App, registry);
+  metricsRoutes(app as App, metrics, authenticator, policy);
   if (deps.authenticator === undefined) identityRoutes(app as App, context, tokens);
   for (const prefix of ['/v1', '/v1/:project_id']) {
     await app.register(

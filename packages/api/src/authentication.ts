@@ -2,13 +2,14 @@ import { GodwitError } from '@godwit/domain';
 import type { FastifyInstance } from 'fastify';
 import { API_REQUEST_ID, REQUEST_ID } from './error-handler.ts';
 import type { Authenticator } from './identity/authenticator.ts';
+import type { Policy } from './identity/policy.ts';
 import { badRequest } from './request-error.ts';
 
 /**
  * Everything below /v1 and /logs needs a token, unrouted paths too, before anything else is said about the request. A project in the
  * path must be the token's.
  */
-export function demandTokens(app: FastifyInstance, authenticator: Authenticator): void {
+export function demandTokens(app: FastifyInstance, authenticator: Authenticator, policy: Policy): void {
   app.decorateRequest('caller', null);
   app.addHook('onRequest', async (request, reply) => {
     reply.header(REQUEST_ID, request.id);
@@ -19,7 +20,8 @@ export function demandTokens(app: FastifyInstance, authenticator: Authenticator)
     const token = request.headers['x-auth-token'];
     const caller = typeof token === 'string' ? await authenticator.authenticate(token) : undefined;
     if (caller === undefined) throw new GodwitError('UNAUTHORIZED', 'the request');
-    request.caller = caller;
+    const own = { project_id: caller.projectId, user_id: caller.userId };
+    request.caller = { ...caller, admin: policy.allows('context_is_admin', caller, own) };
     reply.header(API_REQUEST_ID, request.id);
     const params = request.params as { project_id?: string; [name: string]: string | undefined };
     // The router lets a parameter be empty: a slash at the end is another path, and no path of ours.

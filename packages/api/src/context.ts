@@ -2,7 +2,7 @@ import { GodwitError } from '@godwit/domain';
 import type { EngineClient } from '@godwit/engine';
 import type { Db, Scope, SecretBox } from '@godwit/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ApiConfig } from './deps.ts';
+import type { ApiConfig, ExternalSecrets } from './deps.ts';
 import { type Caller, isAdmin } from './identity/authenticator.ts';
 import type { ProviderDescription } from './provider-description.ts';
 
@@ -21,6 +21,7 @@ export interface ApiContext {
   providers: ReadonlyMap<string, ProviderDescription>;
   config: ApiConfig;
   clock: () => Date;
+  externalSecrets: ExternalSecrets | undefined;
 }
 
 /** A caller with a project. */
@@ -36,11 +37,6 @@ export function callerOf(request: FastifyRequest): ProjectCaller {
 export function scopeOf(request: FastifyRequest): Scope {
   const caller = callerOf(request);
   return isAdmin(caller) ? undefined : caller.projectId;
-}
-
-/** What belongs to no project is changed by administrators only. `label` as in the contract's policies. */
-export function demandAdmin(request: FastifyRequest, label: string): void {
-  if (!isAdmin(callerOf(request))) throw new GodwitError('POLICY', label);
 }
 
 /** Ends a request that has nothing to answer. */

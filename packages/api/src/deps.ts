@@ -1,3 +1,4 @@
+import type { JsonObject } from '@godwit/domain';
 import type { EngineClient } from '@godwit/engine';
 import type { Provider } from '@godwit/provider';
 import type { Connection, SecretBox } from '@godwit/store';
@@ -14,6 +15,8 @@ export interface ApiConfig {
   version: string;
   /** Folder of `NAME.log` files of JSON lines, and what was rotated out of them. Absent: there are no logs to read. */
   logFolder?: string;
+  /** Rules of the policy file, laid over the defaults. Default none. */
+  policies?: Readonly<Record<string, string>>;
   /** Largest body in bytes. Default 4 MiB. */
   bodyLimit?: number;
   /** Seconds that a token lives. Default 43,200 (12 h). */
@@ -22,6 +25,16 @@ export interface ApiConfig {
   maxEventStreams?: number;
   /** Milliseconds between heartbeats of an event stream. Default 15,000. */
   eventHeartbeatMs?: number;
+}
+
+/** Where a `connection_info` of the form `{"secret_ref": URL}` lies. */
+export interface ExternalSecrets {
+  /**
+   * The connection_info behind a reference, read with the rights of a caller's token, or of the service itself.
+   *
+   * @throws GodwitError
+   */
+  read(reference: string, token?: string): Promise<JsonObject>;
 }
 
 /** All that the API needs from outside. */
@@ -35,6 +48,10 @@ export interface ApiDeps {
   config: ApiConfig;
   /** Who tokens belong to. Default: the local identity in the store. */
   authenticator?: Authenticator;
+  /** Default: none; `secret_ref` is refused then. */
+  externalSecrets?: ExternalSecrets;
+  /** Where tokens are to be had, for the answer to a request without one. Default: this server. */
+  authUrl?: string;
   /** Default: silent. */
   logger?: FastifyBaseLogger;
   /** The present moment. Default: the system's. */

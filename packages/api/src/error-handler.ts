@@ -8,8 +8,16 @@ export const REQUEST_ID = 'x-openstack-request-id';
 export const API_REQUEST_ID = 'x-compute-request-id';
 export const ERROR_HEADER = 'x-godwit-error';
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Where tokens are to be had when it is not this server. */
+    authUrl: string | null;
+  }
+}
+
 /** Every refusal leaves through here, in the shape of the service that refuses. */
-export function answerErrors(app: FastifyInstance): void {
+export function answerErrors(app: FastifyInstance, authUrl: string | undefined): void {
+  app.decorate('authUrl', authUrl ?? null);
   app.setErrorHandler((thrown: FastifyError, request, reply) =>
     sendError(toGodwitError(thrown, request.routeOptions.bodyLimit), request, reply),
   );
@@ -48,7 +56,8 @@ export function sendError(error: GodwitError, request: FastifyRequest, reply: Fa
 /** The shape of the token middleware, which knows nothing of the API behind it. */
 function sendUnauthorized(error: GodwitError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   reply.removeHeader(API_REQUEST_ID);
-  reply.header('www-authenticate', `Keystone uri="${request.protocol}://${request.host}/identity/v3"`);
+  const uri = request.server.authUrl ?? `${request.protocol}://${request.host}/identity/v3`;
+  reply.header('www-authenticate', `Keystone uri="${uri}"`);
   return reply.send(identityFault(401, error.message));
 }
 

@@ -1,5 +1,5 @@
 export { buildApi } from './api.ts';
-export type { ApiConfig, ApiDeps } from './deps.ts';
+export type { ApiConfig, ApiDeps, ExternalSecrets } from './deps.ts';
 export { apiDocument } from './document.ts';
-export { type Authenticator, type Caller, isAdmin } from './identity/authenticator.ts';
+export type { Authenticator, Caller } from './identity/authenticator.ts';
 export { describeProvider, PROVIDER_TYPE, type ProviderDescription } from './provider-description.ts';

@@ -7,8 +7,14 @@ import type { EventFeed } from './event-feed.ts';
 /** Seconds; the first ones tell reads that hit the database once from those that do more. */
 const BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30];
 
+/** What is measured: counts that anybody may see, and what tells names of tenants' things. */
+export interface Metrics {
+  counts: Registry;
+  names: Registry;
+}
+
 /** Prometheus metrics of this process and of the installation. The latter are read when somebody asks. */
-export function countRequests(app: FastifyInstance, db: Db, feed: EventFeed): Registry {
+export function countRequests(app: FastifyInstance, db: Db, feed: EventFeed): Metrics {
   const registers = [new Registry()];
   const registry = registers[0]!;
   // Event loop lag, heap, garbage collection, open handles.
@@ -65,21 +71,45 @@ export function countRequests(app: FastifyInstance, db: Db, feed: EventFeed): Re
     },
   });
   new Gauge({
-    name: 'godwit_disk_bytes',
-    help: 'Bytes of each disk of the running executions: its size, and what is done, read, sent and skipped',
-    labelNames: ['transfer', 'vm', 'disk', 'kind'],
+    name: 'godwit_running_disks',
+    help: 'Disks of the running executions',
     registers,
     async collect() {
-      this.reset();
-      for (const { transfer, vm, disk } of await runningDisks(db)) {
-        for (const kind of ['size', 'done', 'read', 'sent', 'skipped'] as const) {
-          this.set({ transfer, vm, disk: disk.disk_id, kind }, disk[kind]);
-        }
+      this.set((await runningDisks(db)).length);
+    },
+  });
+  new Gauge({
+    name: 'godwit_running_disk_bytes',
+    help: 'Bytes of the disks of the running executions: their size, and what is done, read, sent and skipped',
+    labelNames: ['kind'],
+    registers,
+    async collect() {
+      const disks = await runningDisks(db);
+      for (const kind of KINDS) {
+        this.set(
+          { kind },
+          disks.reduce((sum, { disk }) => sum + disk[kind], 0),
+        );
       }
     },
   });
-  return registry;
+  const named = new Registry();
+  new Gauge({
+    name: 'godwit_disk_bytes',
+    help: 'Bytes of each disk of the running executions: its size, and what is done, read, sent and skipped',
+    labelNames: ['transfer', 'vm', 'disk', 'kind'],
+    registers: [named],
+    async collect() {
+      this.reset();
+      for (const { transfer, vm, disk } of await runningDisks(db)) {
+        for (const kind of KINDS) this.set({ transfer, vm, disk: disk.disk_id, kind }, disk[kind]);
+      }
+    },
+  });
+  return { counts: registry, names: named };
 }
+
+const KINDS = ['size', 'done', 'read', 'sent', 'skipped'] as const;
 
 async function runningDisks(db: Db) {
   const rows = await db

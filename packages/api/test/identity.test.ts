@@ -37,6 +37,7 @@ describe('a login', () => {
     ]);
     expect(urls).toEqual([
       ['migration', `http://godwit.example:7000/v1/${api.member.projectId}`],
+      ['coriolis-logger', 'http://godwit.example:7000/logs/api/v1'],
       ['identity', 'http://godwit.example:7000/identity/v3'],
     ]);
     const used = await api.app.inject({ url: '/v1/transfers', headers: { 'x-auth-token': token } });

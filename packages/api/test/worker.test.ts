@@ -206,7 +206,10 @@ describe('a transfer that runs', () => {
     const path = `/transfers/${transfer}/executions/${run.id}`;
     expect(await untilEnded(path)).toBe('COMPLETED');
     expect((await member.get(`/transfers/${transfer}/disks`)).json()).toEqual({ disks: [] });
-    const metrics = (await api.app.inject('/metrics')).body;
+    const counts = (await api.app.inject('/metrics')).body;
+    expect(counts).not.toContain('godwit_disk_bytes');
+    const metrics = (await api.admin.request('GET', '/metrics')).body;
+    expect(metrics).toContain('godwit_disk_bytes');
     expect(metrics).toMatch(/^godwit_executions\{status="COMPLETED"\} [1-9]/m);
     expect(metrics).toMatch(/^godwit_services\{status="UP"\} 1$/m);
     expect(metrics).toMatch(/^nodejs_eventloop_lag_seconds /m);

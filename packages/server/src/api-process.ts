@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs';
 import { buildApi } from '@godwit/api';
 import { GodwitError } from '@godwit/domain';
 import { connectEngine } from '@godwit/engine';
-import { connect, SecretBox } from '@godwit/store';
+import { connect } from '@godwit/store';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { homePaths } from './home.ts';
+import { identityOf } from './keystone/identity.ts';
+import { readPolicies } from './keystone/settings.ts';
 import { providerLoaders } from './providers.ts';
 import { onEnd, sayReady } from './supervised.ts';
 
@@ -15,14 +17,17 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
     applicationName: 'godwit-api',
     onLost: (error) => log.debug({ err: error }, 'a database connection was lost'),
   });
+  const identity = identityOf(config);
   const engine = await connectEngine({ databaseUrl, log });
   const app = await buildApi({
     connection,
     engine,
     providers: await Promise.all(Object.values(providerLoaders).map((load) => load())),
-    secrets: SecretBox.load(homePaths(config.home).secretKeys),
+    secrets: identity.secrets,
+    ...identity.deps,
     config: {
       version: version(),
+      policies: readPolicies(homePaths(config.home).policy),
       logFolder: homePaths(config.home).logs,
       ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }),
     },

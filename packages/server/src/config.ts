@@ -15,7 +15,8 @@ export interface Config {
   publicUrl?: string;
   /** Absent: the embedded Postgres under `home`. Holds a password. */
   databaseUrl?: string;
-  auth: 'local';
+  /** Whose tokens count: Godwit's own, or those of the Keystone that `keystone.yaml` in the home names. */
+  auth: 'local' | 'keystone';
   /** Name of the region that the worker serves; absent: endpoints without one. */
   region?: string;
   /** Fixed port of the embedded Postgres; absent: a random one, kept. */
@@ -29,7 +30,7 @@ export const SETTINGS_HELP = `Settings (environment):
   GODWIT_PUBLIC_URL  root URL under which clients reach the API   [as each request names it]
   DATABASE_URL       postgres://USER:PASSWORD@HOST:PORT/DATABASE  [embedded Postgres]
   GODWIT_PG_PORT     port of the embedded Postgres                [random, kept]
-  GODWIT_AUTH        local (keystone is not there yet)            [local]
+  GODWIT_AUTH        local, or keystone (see docs/identity.md)    [local]
   GODWIT_REGION      region that the worker serves                [none]
   GODWIT_LOG         ${LOG_LEVELS.join(', ')}              [info]
 `;
@@ -48,7 +49,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return {
     home: path.resolve(value('GODWIT_HOME') ?? path.join(homedir(), '.local', 'share', 'godwit')),
     listen: readListen(value('GODWIT_LISTEN') ?? '127.0.0.1:7000'),
-    auth: readAuth(value('GODWIT_AUTH') ?? 'local'),
+    auth: readChoice('GODWIT_AUTH', value('GODWIT_AUTH') ?? 'local', ['local', 'keystone']),
     logLevel: readChoice('GODWIT_LOG', value('GODWIT_LOG') ?? 'info', LOG_LEVELS),
     ...(publicUrl !== undefined && { publicUrl: readPublicUrl(publicUrl) }),
     ...(databaseUrl !== undefined && { databaseUrl: checkDatabaseUrl(databaseUrl) }),
@@ -91,12 +92,6 @@ function readChoice<const T extends string>(setting: string, text: string, choic
   const choice = choices.find((c) => c === text);
   if (choice === undefined) throw wrong(setting, `${quote(text)} is none of ${choices.join(', ')}`);
   return choice;
-}
-
-/** To take the local identity where Keystone was asked for would let in whom Keystone would not. */
-function readAuth(text: string): Config['auth'] {
-  if (text === 'keystone') throw wrong('GODWIT_AUTH', 'this version has no Keystone identity yet, only local');
-  return readChoice('GODWIT_AUTH', text, ['local']);
 }
 
 function readPublicUrl(text: string): string {

@@ -32,6 +32,8 @@ export const homePaths = (home: string) => ({
   openrc: path.join(home, 'openrc'),
   clouds: path.join(home, 'clouds.yaml'),
   lock: path.join(home, 'server.lock'),
+  keystone: path.join(home, 'keystone.yaml'),
+  policy: path.join(home, 'policy.yaml'),
   logs: path.join(home, 'logs'),
 });
 

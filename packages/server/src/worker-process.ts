@@ -1,9 +1,9 @@
 import { ReceiptSigner } from '@godwit/engine';
 import { startWorker } from '@godwit/engine/worker';
-import { SecretBox } from '@godwit/store';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { homePaths, workFolder } from './home.ts';
+import { identityOf } from './keystone/identity.ts';
 import { providerLoaders } from './providers.ts';
 import { onEnd, sayReady } from './supervised.ts';
 
@@ -15,7 +15,7 @@ export async function runWorker(config: Config, databaseUrl: string, log: Logger
   const worker = await startWorker({
     databaseUrl,
     providers: providerLoaders,
-    secrets: SecretBox.load(homePaths(config.home).secretKeys),
+    secrets: identityOf(config).secrets,
     signer: ReceiptSigner.load(homePaths(config.home).receiptKey),
     workDir: workFolder(config.home, config.region ?? 'worker'),
     log,

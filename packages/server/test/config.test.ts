@@ -50,7 +50,6 @@ describe('the settings', () => {
     ['DATABASE_URL', 'mysql://user:hunter2@db/godwit'],
     ['DATABASE_URL', 'postgres://user:hunter2@db'],
     ['GODWIT_AUTH', 'none'],
-    ['GODWIT_AUTH', 'keystone'],
     ['GODWIT_LOG', 'loud'],
     ['GODWIT_PG_PORT', '5432x'],
     ['GODWIT_REGION', 'a b'],

@@ -110,7 +110,15 @@ export async function openConnectionInfo(db: Db, secrets: SecretBox, id: string)
   if (row === undefined || row.connection_secret === null) {
     throw new GodwitError('NOT_FOUND', `Endpoint with ID '${id}'`);
   }
-  return secrets.open(place(id), row.connection_secret) as JsonObject;
+  const info = secrets.open(place(id), row.connection_secret) as JsonObject;
+  const reference = secretReference(info);
+  return reference === undefined ? info : secrets.external(reference);
+}
+
+/** The reference of a connection_info that lies with a key manager: `{"secret_ref": URL}` and nothing else. */
+export function secretReference(info: JsonObject): string | undefined {
+  const { secret_ref: reference } = info;
+  return typeof reference === 'string' && Object.keys(info).length === 1 ? reference : undefined;
 }
 
 export async function updateEndpoint(

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { GodwitError, type Json } from '@godwit/domain';
+import { GodwitError, type Json, type JsonObject } from '@godwit/domain';
 
 /** First byte of sealed bytes: version, so that another cipher can follow. */
 const VERSION = 1;
@@ -42,6 +42,12 @@ export class SecretBox {
   #current = '';
   /** Inode and change time of what was read: a rotation replaces the file while this process runs. */
   #stamp = '';
+  /** Reads a value that lies with a key manager, by its reference. Set by who knows one. */
+  external: (reference: string) => Promise<JsonObject> = async (reference) => {
+    throw new GodwitError('CONFIG_INVALID', 'GODWIT_AUTH', {
+      reason: `the secret ${reference} lies with a key manager, which only "keystone" knows`,
+    });
+  };
 
   private constructor(file: string) {
     this.#file = file;

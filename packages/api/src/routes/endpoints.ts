@@ -1,6 +1,7 @@
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import { checkInput } from '@godwit/provider';
 import * as store from '@godwit/store';
+import type { FastifyRequest } from 'fastify';
 import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import type { ProviderDescription } from '../provider-description.ts';
@@ -46,7 +47,7 @@ export function endpointRoutes(app: App, api: ApiContext): void {
     async (request) => {
       const { endpoint } = request.body;
       const caller = callerOf(request);
-      const info = judged(provider(api, endpoint.type), endpoint.connection_info);
+      const info = await judged(api, provider(api, endpoint.type), endpoint.connection_info, request);
       const row = await mapping(() =>
         store.insertEndpoint(api.db, api.secrets, {
           projectId: caller.projectId,
@@ -80,7 +81,9 @@ export function endpointRoutes(app: App, api: ApiContext): void {
       const { endpoint } = request.body;
       const old = found(await store.getEndpoint(api.db, id, scopeOf(request)), 'Endpoint', id);
       const info =
-        endpoint.connection_info === undefined ? {} : judged(provider(api, old.type), endpoint.connection_info);
+        endpoint.connection_info === undefined
+          ? {}
+          : await judged(api, provider(api, old.type), endpoint.connection_info, request);
       const row = await mapping(() =>
         store.updateEndpoint(api.db, api.secrets, id, {
           ...(endpoint.name !== undefined && { name: endpoint.name }),
@@ -120,10 +123,28 @@ function provider(api: ApiContext, type: string): ProviderDescription {
   return description;
 }
 
-/** A connection_info that fits the schema, with the part of it that may be shown. */
-function judged({ connectionSchema }: ProviderDescription, connectionInfo: JsonObject) {
-  checkInput(connectionSchema, connectionInfo, 'connection_info');
-  return { connectionInfo, publicInfo: publicPart(connectionSchema, connectionInfo) };
+/**
+ * A connection_info that fits the schema, with the part of it that may be shown. One that lies elsewhere is read with the
+ * caller's own token, so that nobody names a secret that is not his; only the reference is kept.
+ */
+async function judged(
+  api: ApiContext,
+  { connectionSchema }: ProviderDescription,
+  connectionInfo: JsonObject,
+  request: FastifyRequest,
+) {
+  const reference = store.secretReference(connectionInfo);
+  if (reference === undefined) {
+    checkInput(connectionSchema, connectionInfo, 'connection_info');
+    return { connectionInfo, publicInfo: publicPart(connectionSchema, connectionInfo) };
+  }
+  if (api.externalSecrets === undefined) {
+    throw invalidInput('connection_info/secret_ref needs a key manager, which comes with GODWIT_AUTH=keystone');
+  }
+  const content = await api.externalSecrets.read(reference, String(request.headers['x-auth-token']));
+  checkInput(connectionSchema, content, 'connection_info');
+  const kept = { secret_ref: reference };
+  return { connectionInfo: kept, publicInfo: kept };
 }
 
 /** A region that does not exist is a mistake in the body, not a missing object of the URL. */
