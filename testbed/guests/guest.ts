@@ -58,7 +58,8 @@ ${disks.join('\n')}
 export interface GuestReport {
   hostname: string;
   firmware: string;
-  nics: { name: string; driver: string; mac: string }[];
+  /** `ip`: IPv4 addresses, separated by commas; empty when the guest has none or does not tell. */
+  nics: { name: string; driver: string; mac: string; ip: string }[];
   /** By role: `ok`, `BAD` or `MISSING`, and a digest that is equal on two machines that hold the same. */
   disks: Record<string, { status: string; digest: string; files: number }>;
   /** Files whose checksum is wrong. */
@@ -101,7 +102,7 @@ function parseReport(block: string): GuestReport {
         files: Number(facts.files ?? 0),
       };
     } else if (line.startsWith('TESTBED nic=')) {
-      report.nics.push({ name: facts.nic ?? '', driver: facts.driver ?? '', mac: facts.mac ?? '' });
+      report.nics.push({ name: facts.nic ?? '', driver: facts.driver ?? '', mac: facts.mac ?? '', ip: facts.ip ?? '' });
     } else if (line.startsWith('TESTBED load ')) {
       report.load = { records: Number(facts.records), bad: Number(facts.bad) };
     } else if (line.startsWith('TESTBED bad=')) report.bad.push(line.slice(12));
@@ -134,12 +135,17 @@ export async function nextReport(console: string, wait: GuestWait = {}): Promise
     const log = await readFile(console, 'latin1').catch(() => '');
     const report = readReports(log)[wait.after ?? 0];
     if (report !== undefined) return report;
-    const failed = /Kernel panic|grub rescue>|error: .*not found|No bootable device/.exec(log);
-    if (failed || performance.now() > deadline) {
-      throw new Error(`no report from the guest (${failed?.[0] ?? 'time is over'}): ...${log.slice(-800)}`);
+    const trouble = troubleIn(log);
+    if (trouble !== null || performance.now() > deadline) {
+      throw new Error(`no report from the guest (${trouble ?? 'time is over'}): ...${log.slice(-2000)}`);
     }
     await sleep(100);
   }
+}
+
+/** What a console tells of a guest that will never report, or null. */
+export function troubleIn(log: string): string | null {
+  return /Kernel panic.*|grub rescue>|error: .*not found|No bootable device/.exec(log)?.[0] ?? null;
 }
 
 /** Gives the guest a command on its console (see `init`) and waits until it says that it is done. */
@@ -153,7 +159,7 @@ export async function command(host: GuestHost, domain: string, console: string, 
     // Held open until it answers: QEMU looks only once a second whether somebody is at the other end.
     for (let tries = 0; tries < 1200; tries++) {
       if (occurrences(await readFile(console, 'latin1'), answer) > before) return;
-      await drain(terminal);
+      await takeOutput(terminal);
       await sleep(50);
     }
   } finally {
@@ -162,14 +168,24 @@ export async function command(host: GuestHost, domain: string, console: string, 
   throw new Error(`the guest did not answer "${text}": ...${(await readFile(console, 'latin1')).slice(-400)}`);
 }
 
-/** Takes what the guest said off the terminal: a full one would stop it. */
-async function drain(terminal: FileHandle): Promise<void> {
+/**
+ * Takes what the guest said off its terminal: a full one would stop it.
+ *
+ * @param terminal opened with O_NONBLOCK
+ */
+export async function takeOutput(terminal: FileHandle): Promise<string> {
   const buffer = new Uint8Array(65_536);
+  let said = '';
   try {
-    while ((await terminal.read(buffer)).bytesRead > 0);
+    for (;;) {
+      const { bytesRead } = await terminal.read(buffer);
+      if (bytesRead === 0) return said;
+      said += Buffer.from(buffer.subarray(0, bytesRead)).toString('latin1');
+    }
   } catch (error) {
     const nothing = error instanceof Error && 'code' in error && (error.code === 'EAGAIN' || error.code === 'EIO');
     if (!nothing) throw error;
+    return said;
   }
 }
 

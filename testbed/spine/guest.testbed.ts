@@ -2,15 +2,18 @@ import { spawnSync } from 'node:child_process';
 import { constants, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { askReport } from '../guests/console.ts';
 import { command, type GuestReport, guestDomainXml, nextReport, readReport } from '../guests/guest.ts';
 import { buildGuest } from '../guests/guest-build.ts';
 import { type LibvirtHost, startLibvirtHost } from '../libvirt/libvirt-host.ts';
-import { Installation } from './installation.ts';
+import { type Execution, Installation } from './installation.ts';
 
 const NAME = 'web01';
 const MiB = 1_048_576;
+/** An execution in which nothing moves for so long hangs. */
+const STALL_MS = 120_000;
 
 /** A running guest with four disks between two real hosts: replicated while it writes, tested, cut over, proven. */
 describe('a guest with four disks', () => {
@@ -72,15 +75,44 @@ describe('a guest with four disks', () => {
     return sent;
   };
 
+  const tail = (text: string, characters: number) => `...${text.slice(-characters)}`;
+
+  /** What to look at when something went wrong. */
+  const evidence = async (): Promise<string> =>
+    [
+      `domains at the source: ${await from.virsh('list', '--all').catch(String)}`,
+      `domains at the destination: ${await to.virsh('list', '--all').catch(String)}`,
+      `console: ${tail(readFileSync(log, 'latin1'), 1500)}`,
+      `server: ${tail(godwit.log, 4000)}`,
+    ].join('\n');
+
+  /** Waits until the execution at `route` is COMPLETED; any other end, and a halt on the way, rejects with all there is to know. */
+  const completed = async (route: string, meanwhile: () => void = () => undefined): Promise<Execution> => {
+    let seen = '';
+    let moved = Date.now();
+    for (;;) {
+      meanwhile();
+      const now = await godwit.get<Execution>('GET', route, 'execution');
+      if (now.status === 'COMPLETED') return now;
+      const text = JSON.stringify(now);
+      if (text !== seen) [seen, moved] = [text, Date.now()];
+      const stalled = Date.now() - moved > STALL_MS;
+      if (stalled || !['RUNNING', 'UNEXECUTED', 'PENDING'].includes(now.status)) {
+        const what = stalled ? `has not moved for ${STALL_MS / 1000} s, ${now.status}` : `ended ${now.status}`;
+        throw new Error(`${route} ${what}: ${JSON.stringify(now.tasks, null, 1)}\n${await evidence()}`);
+      }
+      await sleep(100);
+    }
+  };
+
   it('is replicated while it runs, although the worker is killed in mid-copy', async () => {
     await command(from, NAME, log, 'load 4');
     const begun = Date.now();
     let killed = 0;
-    const execution = await godwit.ended(await godwit.execute(transfer), () => {
+    const execution = await completed(await godwit.execute(transfer), () => {
       if (killed < 2 && Date.now() - begun > 2500 * (killed + 1) && godwit.kill('worker')) killed += 1;
     });
     expect(killed).toBe(2);
-    expect(execution.status).toBe('COMPLETED');
     const receipts = await receiptsOf(execution.id);
     expect(receipts.map((receipt) => receipt.disk_id).sort()).toEqual(['vda', 'vdb', 'vdc', 'vdd']);
     expect(receipts.every((receipt) => receipt.result === 'match')).toBe(true);
@@ -88,11 +120,9 @@ describe('a guest with four disks', () => {
 
   it('sends only what changed in the next execution', async () => {
     await command(from, NAME, log, 'load off');
-    const settle = await godwit.ended(await godwit.execute(transfer));
-    expect(settle.status).toBe('COMPLETED');
+    await completed(await godwit.execute(transfer));
     await command(from, NAME, log, 'stamp 4000000 arrived');
-    const execution = await godwit.ended(await godwit.execute(transfer));
-    expect(execution.status).toBe('COMPLETED');
+    const execution = await completed(await godwit.execute(transfer));
     // One leaf of the archive; the mounted file system may add a few of its own.
     expect(await sentBy(execution.id)).toBeLessThanOrEqual(8 * 65_536);
     expect(await sentBy(execution.id)).toBeGreaterThanOrEqual(65_536);
@@ -102,18 +132,22 @@ describe('a guest with four disks', () => {
     const deployment = await godwit.get<{ id: string }>('POST', '/deployments', 'deployment', {
       deployment: { transfer_id: transfer, test: true },
     });
-    await godwit.deployed(deployment.id);
-    const names = (await to.virsh('list', '--name')).trim().split('\n');
-    expect(names).toHaveLength(1);
-    const report = await askReport(to, names[0] ?? '');
-    expect(Object.values(report.disks).map((disk) => disk.status)).toEqual(['ok', 'ok', 'ok', 'ok']);
-    await command(from, NAME, log, 'fill while-testing.txt 2048 5');
-    expect((await godwit.ended(await godwit.execute(transfer))).status).toBe('COMPLETED');
-    // The test copy is of its own moment: what came later is not in it.
-    const again = await askReport(to, names[0] ?? '');
-    expect(again.disks.work?.status).toBe('ok');
-    expect(again.disks.work?.digest).toBe(report.disks.work?.digest);
-    expect((await godwit.request('DELETE', `/deployments/${deployment.id}`)).status).toBe(204);
+    try {
+      await godwit.deployed(deployment.id);
+      const names = (await to.virsh('list', '--name')).trim().split('\n');
+      expect(names).toHaveLength(1);
+      const report = await askReport(to, names[0] ?? '');
+      expect(Object.values(report.disks).map((disk) => disk.status)).toEqual(['ok', 'ok', 'ok', 'ok']);
+      await command(from, NAME, log, 'fill while-testing.txt 2048 5');
+      await completed(await godwit.execute(transfer));
+      // The test copy is of its own moment: what came later is not in it.
+      const again = await askReport(to, names[0] ?? '');
+      expect(again.disks.work?.status).toBe('ok');
+      expect(again.disks.work?.digest).toBe(report.disks.work?.digest);
+    } finally {
+      // Also when something above failed: the tests below need the disks free.
+      expect((await godwit.request('DELETE', `/deployments/${deployment.id}`)).status).toBe(204);
+    }
     await godwit.until(
       'the test removed',
       async () => (await to.virsh('list', '--all', '--name')) === domainsBefore,
@@ -129,8 +163,7 @@ describe('a guest with four disks', () => {
     const newest = readReport(readFileSync(log, 'latin1'));
     expect(newest).not.toBeNull();
     before = newest as GuestReport;
-    const execution = await godwit.ended(await godwit.execute(transfer, true));
-    expect(execution.status).toBe('COMPLETED');
+    await completed(await godwit.execute(transfer, true));
     expect((await from.virsh('domstate', NAME)).trim()).toBe('shut off');
     const ledger = await godwit.get<{ kind: string; name: string }[]>('GET', '/ledger', 'ledger');
     const replicas = ledger.filter((row) => row.kind === 'disk').map((row) => row.name);
@@ -165,7 +198,7 @@ describe('a guest with four disks', () => {
     const { id } = await godwit.get<{ id: string }>('POST', `/transfers/${transfer}/actions`, 'execution', {
       'delete-disks': null,
     });
-    expect((await godwit.ended(`/transfers/${transfer}/executions/${id}`)).status).toBe('COMPLETED');
+    await completed(`/transfers/${transfer}/executions/${id}`);
     expect((await godwit.request('DELETE', `/transfers/${transfer}`)).status).toBe(204);
     await godwit.until(
       'the source clean',
