@@ -1,7 +1,7 @@
 #!/bin/bash
 # A real libvirt/QEMU host for tests and demonstrations. Several run side by side; none touches this machine's own libvirt.
 #
-#   host.sh start DIR [--tcp PORT] [--ssh]   starts it, prints one NAME=VALUE line per way to reach it
+#   host.sh start DIR [--tcp PORT] [--sasl] [--ssh]   starts it, prints one NAME=VALUE line per way to reach it
 #   host.sh stop  DIR                        powers its domains off and ends everything it started
 #   host.sh run   DIR ...                    like start, in the foreground (start runs this)
 #
@@ -10,11 +10,13 @@
 # As root the host lives in its own mount, PID and network namespaces: killing one process (DIR/host.pid) ends its daemons
 # and every QEMU, and takes its mounts, bridges and network links along, whatever state they are in. `stop` and the next
 # `start` find that process by its PID file, so a killed starter leaves nothing for good.
-# With --tcp the host has an address of its own on a private link (printed as URI_TCP); with --ssh an OpenSSH server that
+# With --tcp the host has an address of its own on a private link (printed as URI_TCP); with --sasl it asks there for user
+# `godwit` and the password in DIR/password; with --ssh an OpenSSH server that
 # answers root with the key DIR/ssh/client.
 # As a plain user it is a session daemon with its own XDG folders, without --tcp, --ssh and virtual networks.
 #
-# Debian packages: libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils iproute2 (openssh-server for --ssh)
+# Debian packages: libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils iproute2 (openssh-server for --ssh;
+# sasl2-bin libsasl2-modules for --sasl)
 set -euo pipefail
 export LC_ALL=C
 
@@ -24,15 +26,17 @@ command=$1
 dir=$(realpath -m "$2")
 original=("$@")
 shift 2
-tcp= ssh=
+tcp= ssh= sasl=
 while [ $# -gt 0 ]; do
   case $1 in
     --tcp) tcp=${2:?PORT}; shift 2 ;;
     --ssh) ssh=1; shift ;;
+    --sasl) sasl=1; shift ;;
     *) usage ;;
   esac
 done
 
+host_name() { basename "$dir" | tr A-Z a-z; }
 root() { [ "$(id -u)" = 0 ]; }
 uri() {
   if root; then echo "qemu+unix:///system?socket=$dir/run/libvirt-sock"
@@ -107,7 +111,8 @@ listen_tls = 0
 listen_tcp = $([ -n "$tcp" ] && echo 1 || echo 0)
 log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
 CONF
-  [ -z "$tcp" ] || printf 'listen_addr = "0.0.0.0"\ntcp_port = "%s"\nauth_tcp = "none"\n' "$tcp" >>"$dir/etc/libvirtd.conf"
+  [ -z "$tcp" ] || printf 'listen_addr = "0.0.0.0"\ntcp_port = "%s"\nauth_tcp = "%s"\n' "$tcp" "$([ -n "$sasl" ] && echo sasl || echo none)" >>"$dir/etc/libvirtd.conf"
+  [ -z "$sasl" ] || configure_sasl
   # Consoles go to plain files (no virtlogd); no security driver, for the images lie outside its usual places; QEMU runs as
   # root of this sandbox.
   cat >"$dir/etc/qemu.conf" <<CONF
@@ -119,6 +124,16 @@ namespaces = []
 remember_owner = 0
 CONF
   [ -z "$ssh" ] || configure_ssh
+}
+
+# Scrambled passwords in a file of its own; the traffic of a private link needs no second layer.
+configure_sasl() {
+  mkdir -p "$dir/sasl"
+  chmod 700 "$dir/sasl"
+  printf 'mech_list: digest-md5\nsasldb_path: %s/sasl/users.db\n' "$dir" >"$dir/sasl/libvirt.conf"
+  [ -e "$dir/password" ] || (umask 077 && head -c 18 /dev/urandom | base64 >"$dir/password")
+  # The realm is the name that the host has inside.
+  printf %s "$(cat "$dir/password")" | saslpasswd2 -a libvirt -f "$dir/sasl/users.db" -u "$(host_name)" -p -c godwit
 }
 
 configure_ssh() {
@@ -149,6 +164,7 @@ inside() {
   mount --bind "$dir/run" /run/libvirt
   mount --bind "$dir/cache" /var/cache/libvirt
   mount --bind "$dir/log" /var/log/libvirt
+  [ -z "$sasl" ] || mount --bind "$dir/sasl" /etc/sasl2
   ip link set lo up
   for _ in $(seq 200); do [ ! -e "$dir/address" ] || break; sleep 0.05; done
   if [ -s "$dir/address" ]; then
@@ -162,7 +178,7 @@ inside() {
     mount -t tmpfs -o mode=0755 tmpfs /run/sshd
     /usr/sbin/sshd -D -f "$dir/ssh/sshd_config" -E "$dir/log/sshd.log" &
   fi
-  hostname "$(basename "$dir")"
+  hostname "$(host_name)"
   /usr/sbin/libvirtd -p /run/libvirt/libvirtd.pid ${tcp:+--listen} 2>"$dir/log/libvirtd.err" &
   wait $!
 }
@@ -173,7 +189,7 @@ run() {
     rm -f "$dir/address"
     # Dies with this script, as this script dies with whoever asked for that.
     setpriv --pdeathsig KILL \
-      unshare --mount --uts --pid --net --fork --kill-child --mount-proc --propagation private "$0" inside "$dir" ${tcp:+--tcp "$tcp"} ${ssh:+--ssh} &
+      unshare --mount --uts --pid --net --fork --kill-child --mount-proc --propagation private "$0" inside "$dir" ${tcp:+--tcp "$tcp"} ${sasl:+--sasl} ${ssh:+--ssh} &
     host=$!
     trap 'kill -KILL $host 2>/dev/null' EXIT
     echo "$host" >"$dir/host.pid"

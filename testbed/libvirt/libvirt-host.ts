@@ -13,6 +13,8 @@ export interface LibvirtHostOptions {
   dir?: string;
   /** Present: also listens on this TCP port of its own address, see {@link LibvirtHost.tcpUri}. Root only. */
   tcpPort?: number;
+  /** True: asks on that port for user `godwit` and the password in `DIR/password`. Default false. */
+  sasl?: boolean;
   /** True: also runs an OpenSSH server, see {@link LibvirtHost.sshUri}. Root only. Default false. */
   ssh?: boolean;
 }
@@ -58,6 +60,7 @@ export async function startLibvirtHost(options: LibvirtHostOptions = {}): Promis
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'gwlv-')));
   const args = [
     ...(options.tcpPort === undefined ? [] : ['--tcp', String(options.tcpPort)]),
+    ...(options.sasl ? ['--sasl'] : []),
     ...(options.ssh ? ['--ssh'] : []),
   ];
   // setpriv: the kernel kills the host when this process dies, however it dies.

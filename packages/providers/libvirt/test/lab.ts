@@ -76,7 +76,7 @@ export interface Lab {
   stop(): Promise<void>;
 }
 
-export async function openLab(options: { tcpPort?: number; ssh?: boolean } = {}): Promise<Lab> {
+export async function openLab(options: { tcpPort?: number; sasl?: boolean; ssh?: boolean } = {}): Promise<Lab> {
   const host = await startLibvirtHost(options);
   await host.virsh('pool-create-as', 'default', 'dir', '--target', host.images);
   if (host.networks) await makeNetwork(host, 'lan');

@@ -1,4 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { libvirtProvider } from '../src/index.ts';
 import { type Lab, openLab, sshConnection } from './lab.ts';
@@ -85,4 +87,21 @@ test('a tunnel and the server at its far end go when they are closed', async () 
   // No reader holds the image's lock any more.
   await domain.start();
   await source.release(ctx, snapshot, false);
+});
+
+test('a password opens a host over TCP, a wrong one or none is refused', async () => {
+  const guarded = await openLab({ tcpPort: 16_509, sasl: true });
+  try {
+    const uri = guarded.host.tcpUri ?? '';
+    const password = (await readFile(join(guarded.host.dir, 'password'), 'utf8')).trim();
+    const validate = (secrets: Record<string, string>) =>
+      libvirtProvider.validateConnection(guarded.context({ uri, ...secrets }));
+    await validate({ username: 'godwit', password });
+    await expect(validate({ username: 'godwit', password: 'wrong' })).rejects.toMatchObject({
+      code: 'AUTHENTICATION_FAILED',
+    });
+    await expect(validate({})).rejects.toMatchObject({ code: 'AUTHENTICATION_FAILED' });
+  } finally {
+    await guarded.stop();
+  }
 });
