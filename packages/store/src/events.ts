@@ -29,8 +29,9 @@ export async function appendEvent(db: Db, event: NewEvent): Promise<number> {
 }
 
 /**
- * A place in the order of events. Transaction first, because ids are drawn before they are committed: ordered by id alone,
- * one that commits late could turn up behind a reader that has passed it.
+ * A place in the order of events. Transaction first (counted from a base that rises when the database moves to another
+ * cluster), because ids are drawn before they are committed: ordered by id alone, one that commits late could turn up behind
+ * a reader that has passed it.
  */
 export interface EventCursor {
   xid: string;
@@ -40,6 +41,19 @@ export interface EventCursor {
 /** Before the first event. */
 export const FIRST_EVENT: EventCursor = { xid: '0', id: 0 };
 
+/** No transaction that writes below it is under way. */
+const visible = sql<boolean>`xid < (select (base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::text::xid8 from event_origin)`;
+
+/**
+ * Beyond `after`. A place that this database has not reached yet was told by another one (it was set back to a backup, twice
+ * within an hour): then all since it came here, rather to say things twice than never.
+ */
+const beyond = (after: EventCursor) => sql<boolean>`(xid, id) > (
+  select case when known then ${after.xid}::xid8 else base::text::xid8 end, case when known then ${after.id}::bigint else 0 end
+  from (
+    select base, ${after.xid}::xid8 < (base + pg_snapshot_xmax(pg_current_snapshot())::text::bigint)::text::xid8 as known
+    from event_origin) as place)`;
+
 /**
  * Events after `after` in order, at most `limit` (default 500). Never skips one: events are held back while a
  * transaction that began to write earlier is still under way, so an announced event may show up a few milliseconds late.
@@ -48,8 +62,8 @@ export async function readEvents(db: Db, scope: Scope, after: EventCursor, limit
   return db
     .selectFrom('event')
     .selectAll()
-    .where(sql<boolean>`(xid, id) > (${after.xid}::xid8, ${after.id})`)
-    .where(sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`)
+    .where(beyond(after))
+    .where(visible)
     .$if(scope !== undefined, (q) =>
       q.where((eb) => eb.or([eb('project_id', '=', scope!), eb('project_id', 'is', null)])),
     )
@@ -61,12 +75,7 @@ export async function readEvents(db: Db, scope: Scope, after: EventCursor, limit
 
 /** True when events after `after` are committed, be they held back or not: then it is worth reading again soon. */
 export async function hasEventsAfter(db: Db, after: EventCursor): Promise<boolean> {
-  const row = await db
-    .selectFrom('event')
-    .select('id')
-    .where(sql<boolean>`(xid, id) > (${after.xid}::xid8, ${after.id})`)
-    .limit(1)
-    .executeTakeFirst();
+  const row = await db.selectFrom('event').select('id').where(beyond(after)).limit(1).executeTakeFirst();
   return row !== undefined;
 }
 
@@ -75,7 +84,7 @@ export async function lastEvent(db: Db): Promise<EventCursor> {
   const row = await db
     .selectFrom('event')
     .select(['xid', 'id'])
-    .where(sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`)
+    .where(visible)
     .orderBy('xid', 'desc')
     .orderBy('id', 'desc')
     .limit(1)

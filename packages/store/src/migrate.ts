@@ -2,6 +2,7 @@ import { GodwitError } from '@godwit/domain';
 import { sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import type { Connection } from './database.ts';
+import { isEventOriginSettled, settleEventOrigin } from './event-origin.ts';
 import { migrations } from './migrations/index.ts';
 
 /** Key of the advisory lock that lets one migrator at a time in, whichever program it runs in. */
@@ -20,6 +21,7 @@ export async function migrate(connection: Connection, also?: () => Promise<void>
       await sql`select pg_advisory_lock(${LOCK})`.execute(session);
       try {
         const ran = await runMigrations(connection.db);
+        await settleEventOrigin(connection.db, new Date());
         await also?.();
         return ran;
       } finally {
@@ -41,9 +43,13 @@ async function runMigrations(db: Connection['db']): Promise<string[]> {
   return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName);
 }
 
-/** True when every known migration has run: what a process checks that must not migrate by itself. */
+/**
+ * True when every known migration has run, in the cluster that the database is in now: what a process checks that must not
+ * migrate by itself.
+ */
 export async function isMigrated(connection: Connection): Promise<boolean> {
   const migrator = new Migrator({ db: connection.db, provider: { getMigrations: async () => migrations } });
   const all = await migrator.getMigrations();
-  return all.every((migration) => migration.executedAt !== undefined);
+  const ran = all.every((migration) => migration.executedAt !== undefined);
+  return ran && (await isEventOriginSettled(connection.db));
 }

@@ -199,6 +199,8 @@ export interface ExecutionTable extends CommonColumns {
   status: Generated<ExecutionStatus>;
   options: JsonDefault<ExecutionOptions>;
   cancel_requested: Nullable<CancelMode>;
+  /** Raised by each walk that begins; an earlier one stands back. */
+  walk_no: Generated<number>;
   started_at: Nullable<Date>;
   finished_at: Nullable<Date>;
 }
@@ -281,6 +283,8 @@ export interface ReplicaDiskTable extends CommonColumns {
   /** Number of the last complete execution, and the bytes of the source disk in it; 0: none. */
   complete_no: Generated<number>;
   complete_size: Generated<number>;
+  /** Key of the snapshot that the last complete execution proved it from; disks of one instance belong together when it is the same. */
+  complete_snapshot: Nullable<string>;
   /** Freshly made and known to read as zeroes. */
   zeroed: Generated<boolean>;
   /** The copy engine's ReplicaProgress: low water, intent window, snapshot, counters; null: no copy has begun. */
@@ -341,7 +345,7 @@ export interface LedgerTable extends CommonColumns {
 }
 
 export interface EventTable {
-  /** Transaction that wrote it: readers wait until no older one is under way, so no event is ever passed over. */
+  /** Transaction that wrote it, counted from the base of event_origin: readers wait until no older one is under way, so no event is ever passed over. */
   xid: Generated<string>;
   id: Generated<number>;
   at: Generated<Date>;
