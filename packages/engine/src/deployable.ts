@@ -47,8 +47,8 @@ function unfit(
     if (row.complete_no === 0) return `${disk} was never transferred completely; ${execute}`;
     if (torn.has(row.id)) return `${disk} is half-way between two executions: the last one did not end; ${execute}`;
   }
-  const numbers = new Set(wanted.map(({ row }) => row?.complete_no));
-  if (force || numbers.size < 2) return null;
+  const moments = new Set(wanted.map(({ row }) => `${row?.complete_no} ${row?.complete_snapshot}`));
+  if (force || moments.size < 2) return null;
   const said = wanted.map(({ id, row }) => `${id} of execution ${row?.complete_no}`).join(', ');
   return `the disks of ${instance} are of different moments (${said}); ${execute}`;
 }

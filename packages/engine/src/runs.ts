@@ -51,6 +51,12 @@ export class Runs {
     }
   }
 
+  /** Interrupts an attempt at a task that another attempt follows elsewhere. */
+  leave(taskId: string, attempt: number): void {
+    const run = this.#runs.get(taskId);
+    if (run?.attempt === attempt) run.controller.abort(fencedOff({ ...run, attempt: attempt + 1 }));
+  }
+
   /** Opens the place where a walk waits for word about its execution. */
   inbox(executionId: string): Inbox {
     const inbox = new Inbox(() => {

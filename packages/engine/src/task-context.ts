@@ -5,6 +5,7 @@ import type { Provider, ProviderContext, SourceProvider, TargetProvider } from '
 import {
   addProgress,
   addTaskEvent,
+  type Database,
   type Deployment,
   type Execution,
   getInfo,
@@ -13,6 +14,7 @@ import {
   openConnectionInfo,
   type Transfer,
 } from '@godwit/store';
+import type { Transaction } from 'kysely';
 import type { Logger } from 'pino';
 import { type DatabaseRetry, whileDatabaseIsAway } from './database-retry.ts';
 import { taskLedger } from './ledger.ts';
@@ -43,6 +45,11 @@ export interface TaskContext {
   target(): Promise<Side & { target: TargetProvider }>;
   /** The blackboard as it is now. */
   reread(): Promise<JsonObject>;
+  /**
+   * One transaction, in which this attempt certainly owns the task. Repeated while Postgres is away. Rejects with `FENCED`
+   * when another attempt owns it.
+   */
+  owning<T>(work: (trx: Transaction<Database>) => Promise<T>): Promise<T>;
   /** Writes to the blackboard at once, for what must be known even when this task fails. Rejects with `FENCED`. */
   write(change: JsonObject): Promise<void>;
   /** A line for people, in the task's progress updates. Written behind the task's back, in order. */
@@ -101,6 +108,22 @@ export async function openTaskContext(
       },
     };
   };
+  const owning = <T>(work: (trx: Transaction<Database>) => Promise<T>): Promise<T> =>
+    whileDatabaseIsAway(retry, () => {
+      worker.heart.check();
+      return db.transaction().execute(async (trx) => {
+        const row = await trx
+          .selectFrom('task')
+          .select('attempt')
+          .where('id', '=', task.id)
+          .forShare()
+          .executeTakeFirst();
+        if (row?.attempt !== task.attempt) {
+          throw new GodwitError('FENCED', `task ${task.id}`, { owner: row?.attempt ?? null, attempt: task.attempt });
+        }
+        return work(trx);
+      });
+    });
   const action = deployment ?? transfer;
   return {
     worker,
@@ -127,21 +150,8 @@ export async function openTaskContext(
       return { ...found, target };
     },
     reread: () => whileDatabaseIsAway(retry, () => getInfo(db, execution.action_id, task.instance)),
-    write: (change) =>
-      whileDatabaseIsAway(retry, () =>
-        db.transaction().execute(async (trx) => {
-          const row = await trx
-            .selectFrom('task')
-            .select('attempt')
-            .where('id', '=', task.id)
-            .forShare()
-            .executeTakeFirst();
-          if (row?.attempt !== task.attempt) {
-            throw new GodwitError('FENCED', `task ${task.id}`, { owner: row?.attempt ?? null, attempt: task.attempt });
-          }
-          await mergeInfo(trx, execution.action_id, task.instance, change);
-        }),
-      ),
+    owning,
+    write: (change) => owning((trx) => mergeInfo(trx, execution.action_id, task.instance, change)),
     say,
     event: (level, message) => write(message, () => addTaskEvent(db, task.id, level, message)),
     gotOn,

@@ -35,7 +35,7 @@ import { DEFAULT_RETRY, type RetryPolicy } from './retry-policy.ts';
 import { Rounds } from './rounds.ts';
 import { Runs } from './runs.ts';
 import { beat, holdSlot, register, type Slot } from './service.ts';
-import { TAKEOVER_EVERY_MS, takeOverDead } from './takeover.ts';
+import { TAKEOVER_EVERY_MS, Takeover } from './takeover.ts';
 import { Turns } from './turns.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { walkExecution } from './workflows/execution.ts';
@@ -170,7 +170,8 @@ async function begin(
   let stopped = false;
   const calls = new CallServer(worker);
   const rounds = new Rounds(worker);
-  rounds.add('takeover', TAKEOVER_EVERY_MS, () => takeOverDead(worker));
+  const takeover = new Takeover(worker);
+  rounds.add('takeover', TAKEOVER_EVERY_MS, () => takeover.look());
   rounds.add('reaper', REAPER_EVERY_MS, () => reap(worker));
   rounds.add('retention', RETENTION_EVERY_MS, () => forgetOld(worker, options.retentionDays ?? 30, new Date()));
   rounds.add('cancel', 5_000, () => lookForCancels(worker));

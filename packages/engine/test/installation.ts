@@ -19,6 +19,7 @@ import {
   toJson,
 } from '@godwit/store';
 import { createTestDatabase } from '@godwit/store/testing';
+import { sql } from 'kysely';
 import { connectEngine } from '../src/connect-engine.ts';
 import type { EngineClient } from '../src/engine-client.ts';
 import { migrateEngine } from '../src/schema.ts';
@@ -204,6 +205,15 @@ export class TestInstallation implements AsyncDisposable {
     for (const end = Date.now() + 60_000; !(await holds()); await sleep(20)) {
       if (Date.now() > end) throw new Error(`never: ${what}\n${this.workers.map((worker) => worker.log).join('\n')}`);
     }
+  }
+
+  /** What 30 s of a worker's silence look like to the others. */
+  async silence(host: string): Promise<void> {
+    await this.db
+      .updateTable('service')
+      .set({ heartbeat_at: sql<Date>`clock_timestamp() - interval '31 s'` })
+      .where('host', '=', host)
+      .execute();
   }
 
   async tasks(executionId: string): Promise<Task[]> {

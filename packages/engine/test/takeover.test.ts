@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureDatabase, listReplicaDisks, startPostgres } from '@godwit/store';
-import { sql } from 'kysely';
 import { afterEach, expect, test } from 'vitest';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
 import { TestInstallation } from './installation.ts';
@@ -32,24 +32,16 @@ async function flows(it: TestInstallation, transferId: string): Promise<boolean>
   return ((disk?.progress as { counters?: { bytesSent: number } } | null)?.counters?.bytesSent ?? 0) > 0;
 }
 
-/** What 30 s of silence look like to the others. */
-async function silence(it: TestInstallation, host: string): Promise<void> {
-  await it.db
-    .updateTable('service')
-    .set({ heartbeat_at: sql<Date>`clock_timestamp() - interval '31 s'` })
-    .where('host', '=', host)
-    .execute();
-}
-
 test('the work of a dead worker is taken over by another one and completed', async () => {
   const it = await installation();
-  const first = it.worker({ host: 'first' });
+  // It never comes to the end of its copies, however long the other one takes to start.
+  const first = it.worker({ host: 'first', stops: [{ point: 'REPLICATE_DISKS:copied', action: 'hang', times: 2 }] });
   const { executionId, flowing, transfer } = await slowCopy(it);
   await flowing();
   const second = it.worker({ host: 'second' });
   await second.ready;
   await first.kill();
-  await silence(it, 'first');
+  await it.silence('first');
   expect(await it.until(executionId)).toBe('COMPLETED');
   await expectEqualDisks(it, transfer.id, ['web']);
   const copy = (await it.tasks(executionId)).find((task) => task.task_type === 'REPLICATE_DISKS');
@@ -64,17 +56,21 @@ test('the work of a dead worker is taken over by another one and completed', asy
 
 test('a worker that stood still while another took over writes nothing more and ends', async () => {
   const it = await installation();
-  const zombie = it.worker({ host: 'zombie', heartbeat: { limitMs: 2_000, everyMs: 500 } });
+  const limitMs = 5_000;
+  const zombie = it.worker({ host: 'zombie', heartbeat: { limitMs, everyMs: 500 } });
   const { executionId, flowing, transfer } = await slowCopy(it);
   await flowing();
   zombie.process.kill('SIGSTOP');
+  const stopped = performance.now();
   const heir = it.worker({ host: 'heir' });
   await heir.ready;
-  await silence(it, 'zombie');
+  await it.silence('zombie');
   await it.eventually('the heir copies', async () => {
     const copy = (await it.tasks(executionId)).find((task) => task.task_type === 'REPLICATE_DISKS');
     return copy?.host === 'heir';
   });
+  // Sooner, it would be a living worker whose work was taken too early.
+  await it.eventually('it stood still beyond its limit', () => performance.now() - stopped > limitMs);
   zombie.process.kill('SIGCONT');
   expect(await zombie.exited).toBe(75);
   expect(await it.until(executionId)).toBe('COMPLETED');
@@ -88,9 +84,10 @@ test('a worker that still thinks it lives is refused by the fence when its task 
   const { executionId, flowing, transfer } = await slowCopy(it);
   await flowing();
   zombie.process.kill('SIGSTOP');
-  const heir = it.worker({ host: 'heir' });
+  const cleaning = 'DELETE_TRANSFER_SOURCE_RESOURCES:begin';
+  const heir = it.worker({ host: 'heir', stops: [{ point: cleaning, action: 'pause' }] });
   await heir.ready;
-  await silence(it, 'zombie');
+  await it.silence('zombie');
   await it.eventually('the heir copies', async () => {
     const copy = (await it.tasks(executionId)).find((task) => task.task_type === 'REPLICATE_DISKS');
     return copy?.host === 'heir';
@@ -99,11 +96,44 @@ test('a worker that still thinks it lives is refused by the fence when its task 
     (await listReplicaDisks(it.db, transfer.id)).find((disk) => disk.disk_id === 'vda')?.fence;
   await it.eventually('the heir owns the disk', async () => (await fenceOf()) === 2);
   zombie.process.kill('SIGCONT');
+  await it.eventually('the heir cleans up', () => heir.reached.includes(cleaning));
+  // Two walks of one execution would take each other's tasks for ever.
+  await it.eventually('the zombie leaves the execution alone', () => /stands back/.test(zombie.log));
+  heir.goOn(cleaning);
   expect(await it.until(executionId)).toBe('COMPLETED');
   expect(await fenceOf()).toBe(2);
   await expectEqualDisks(it, transfer.id, ['web']);
-  const copy = (await it.tasks(executionId)).find((task) => task.task_type === 'REPLICATE_DISKS');
+  const tasks = await it.tasks(executionId);
+  const copy = tasks.find((task) => task.task_type === 'REPLICATE_DISKS');
   expect(copy).toMatchObject({ host: 'heir', status: 'COMPLETED' });
+  const cleanup = tasks.find((task) => task.task_type === 'DELETE_TRANSFER_SOURCE_RESOURCES');
+  expect(cleanup).toMatchObject({ host: 'heir', status: 'COMPLETED', attempt: 1 });
+});
+
+test('workers whose heartbeats only look old, because a clock has jumped, keep their work', async () => {
+  const it = await installation();
+  const heartbeat = { everyMs: 500, limitMs: 60_000 };
+  const first = it.worker({ host: 'first', heartbeat });
+  const { executionId, flowing } = await slowCopy(it, 64 * MIB);
+  await flowing();
+  const second = it.worker({ host: 'second', heartbeat });
+  await second.ready;
+  const ended = it.until(executionId);
+  let over = false;
+  void ended.finally(() => {
+    over = true;
+  });
+  // Old again after each heartbeat, as the first look after a sleep finds them.
+  while (!over) {
+    await it.silence('first');
+    await it.silence('second');
+    await sleep(100);
+  }
+  expect(await ended).toBe('COMPLETED');
+  expect((await it.tasks(executionId)).map((task) => [task.host, task.attempt])).toEqual(
+    (await it.tasks(executionId)).map(() => ['first', 1]),
+  );
+  expect(first.log + second.log).not.toContain('took over');
 });
 
 test('two workers on one machine are two executors, and a restarted one is itself again', async () => {

@@ -2,10 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { insertEndpoint, listReceipts, listReplicaDisks, type Transfer } from '@godwit/store';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { fileOf, MIB } from './disk-files.ts';
 import { TestInstallation, type TestWorker } from './installation.ts';
 import { bitmapsOf, qemuImg } from './tracked-provider.ts';
+import type { Stop } from './worker-process.ts';
 
 // Change tokens on a source that really tracks: what a run may build on, and what it must not.
 
@@ -32,6 +33,9 @@ beforeAll(async () => {
 afterAll(async () => {
   await it[Symbol.asyncDispose]();
 });
+afterEach(async () => {
+  for (const one of it.workers.splice(0)) await one.kill();
+});
 
 const SIZE = 8 * MIB;
 let count = 0;
@@ -56,7 +60,7 @@ function put(file: string, leaf: number, leaves: number, value: number): void {
   if (result.status !== 0) throw new Error(`qemu-io: ${result.stdout}${result.stderr}`);
 }
 
-async function run(transfer: Transfer, stops: { point: string; action: 'fail' | 'hang'; times?: number }[] = []) {
+async function run(transfer: Transfer, stops: Stop[] = []) {
   await worker?.kill();
   worker = it.worker({ host: 'tracker', stops });
   const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
@@ -110,27 +114,100 @@ test('each disk builds on its own last complete run when one of two failed, and 
   for (const disk of ['a', 'b']) expect(await bitmapsOf(file(disk))).toEqual([last.a]);
 });
 
+/** The platform loses every snapshot. */
+function loseSnapshots(): void {
+  const folder = it.folder('src/.snapshots');
+  for (const snapshot of readdirSync(folder)) rmSync(path.join(folder, snapshot), { recursive: true });
+}
+
+/** Disk -> key of the snapshot that its receipt names. */
+const provenFrom = async (executionId: string) =>
+  Object.fromEntries(
+    (await listReceipts(it.db, it.projectId, { executionId })).map((row) => [
+      row.disk_id,
+      (row.document.snapshot as { key: string }).key,
+    ]),
+  );
+
 test('a disk that was proven from a snapshot that was lost is proven again from the next one', async () => {
   const { transfer, file } = await instance();
   expect(await it.until(await run(transfer))).toBe('COMPLETED');
-  put(file('a'), 3, 1, 0x44);
-  put(file('b'), 3, 1, 0x44);
-  const executionId = await run(transfer, [{ point: 'REPLICATE_DISKS:completed', action: 'hang', times: 1 }]);
-  await it.eventually('one disk is proven', async () => {
-    return (await listReceipts(it.db, it.projectId, { executionId })).length >= 1;
-  });
-  // The platform loses it; the worker dies and finds that out.
-  for (const snapshot of readdirSync(it.folder('src/.snapshots'))) {
-    rmSync(path.join(it.folder('src/.snapshots'), snapshot), { recursive: true });
-  }
+  for (const disk of ['a', 'b']) put(file(disk), 3, 1, 0x44);
+  // One disk is held back before its end, the other goes through.
+  const executionId = await run(transfer, [
+    { point: 'REPLICATE_DISKS:copied', action: 'pause' },
+    { point: 'REPLICATE_DISKS:completed', action: 'hang' },
+  ]);
+  await it.eventually('one disk is proven', async () => Object.keys(await provenFrom(executionId)).length === 1);
+  const before = await provenFrom(executionId);
+  loseSnapshots();
+  for (const disk of ['a', 'b']) put(file(disk), 5, 1, 0x55);
+  await worker?.kill();
+  expect(await provenFrom(executionId)).toEqual(before);
+  worker = it.worker({ host: 'tracker' });
+  expect(await it.until(executionId)).toBe('COMPLETED');
+  await expectEqual(transfer, file);
+  const after = await provenFrom(executionId);
+  expect(after.a).toBe(after.b);
+  expect(Object.values(before)).not.toContain(after.a);
+  const last = await tokens(transfer);
+  expect(last.a).toBe(last.b);
+  for (const disk of ['a', 'b']) expect(await bitmapsOf(file(disk))).toEqual([last.a]);
+});
+
+test('a snapshot that is lost when all its disks are proven has done its duty: what changed since is told by its token', async () => {
+  const { transfer, file } = await instance();
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  for (const disk of ['a', 'b']) put(file(disk), 3, 1, 0x44);
+  const executionId = await run(transfer, [{ point: 'REPLICATE_DISKS:completed', action: 'hang', times: 2 }]);
+  await it.eventually('both are proven', async () => Object.keys(await provenFrom(executionId)).length === 2);
+  const before = await provenFrom(executionId);
+  loseSnapshots();
   for (const disk of ['a', 'b']) put(file(disk), 5, 1, 0x55);
   await worker?.kill();
   worker = it.worker({ host: 'tracker' });
   expect(await it.until(executionId)).toBe('COMPLETED');
+  expect(await provenFrom(executionId)).toEqual(before);
+  const next = await run(transfer);
+  expect(await it.until(next)).toBe('COMPLETED');
   await expectEqual(transfer, file);
-  const last = await tokens(transfer);
-  expect(last.a).toBe(last.b);
-  for (const disk of ['a', 'b']) expect(await bitmapsOf(file(disk))).toEqual([last.a]);
+  const receipts = await listReceipts(it.db, it.projectId, { executionId: next });
+  expect(receipts.map((row) => row.document.bytes_sent)).toEqual([65_536, 65_536]);
+});
+
+test('who was about to complete a disk from a lost snapshot is refused once another has given it up', async () => {
+  const { transfer, file } = await instance();
+  expect(await it.until(await run(transfer))).toBe('COMPLETED');
+  for (const disk of ['a', 'b']) put(file(disk), 3, 1, 0x44);
+  const checked = 'REPLICATE_DISKS:checked';
+  const forgotten = 'REPLICATE_DISKS:forgotten';
+  await worker?.kill();
+  // It believes in the snapshot, and its own clock will not stop it.
+  const late = it.worker({
+    host: 'late',
+    stops: [{ point: checked, action: 'pause', times: 2 }],
+    heartbeat: { limitMs: 600_000, everyMs: 60_000 },
+  });
+  worker = late;
+  const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+  await it.eventually('both disks are read', () => late.reached.filter((point) => point === checked).length === 2);
+  late.process.kill('SIGSTOP');
+  loseSnapshots();
+  for (const disk of ['a', 'b']) put(file(disk), 5, 1, 0x55);
+  const heir = it.worker({ host: 'heir', stops: [{ point: forgotten, action: 'pause' }] });
+  await heir.ready;
+  await it.silence('late');
+  await it.eventually('the heir has given the snapshot up', () => heir.reached.includes(forgotten));
+  late.process.kill('SIGCONT');
+  late.goOn(checked);
+  await it.eventually('the late one is refused', () => /FENCED/.test(late.log));
+  expect(await provenFrom(executionId)).toEqual({});
+  heir.goOn(forgotten);
+  expect(await it.until(executionId)).toBe('COMPLETED');
+  await expectEqual(transfer, file);
+  const after = await provenFrom(executionId);
+  expect(after.a).toBe(after.b);
+  expect(new Set(Object.values(await tokens(transfer)))).toEqual(new Set([after.a]));
 });
 
 test('tokens of an execution that was ended by force are dropped by the next one', async () => {

@@ -31,7 +31,7 @@ export interface WorkerProcessOptions {
 const options = JSON.parse(process.argv[2] ?? '{}') as WorkerProcessOptions;
 const stops = options.stops.map((stop) => ({ ...stop, left: stop.times ?? 1 }));
 
-const paused = new Map<string, () => void>();
+const paused = new Map<string, (() => void)[]>();
 
 async function reach(point: string): Promise<void> {
   const stop = stops.find((one) => one.point === point && one.left > 0);
@@ -44,7 +44,7 @@ async function reach(point: string): Promise<void> {
   }
   if (stop.action === 'hang') await new Promise<never>(() => undefined);
   if (stop.action === 'pause') {
-    await new Promise<void>((resolve) => paused.set(point, resolve));
+    await new Promise<void>((resolve) => paused.set(point, [...(paused.get(point) ?? []), resolve]));
     return;
   }
   if (stop.action === 'busy') throw new GodwitError('CONNECTION_FAILED', point, { reason: 'as the test asked' });
@@ -75,7 +75,8 @@ process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => void worker.stop());
 process.on('message', (message: Stop | { goOn: string }) => {
   if ('goOn' in message) {
-    paused.get(message.goOn)?.();
+    for (const resolve of paused.get(message.goOn) ?? []) resolve();
+    paused.delete(message.goOn);
     return;
   }
   const stop = message;

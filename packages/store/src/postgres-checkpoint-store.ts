@@ -45,7 +45,8 @@ export async function claimReplicaDisk(db: Db, id: string, owner: DiskOwner): Pr
 }
 
 /**
- * Ends a run of a disk: the change token and number of the execution, in the transaction that writes its receipt.
+ * Ends a run of a disk: number of the execution, key and change token of the snapshot, in the transaction that writes its
+ * receipt.
  *
  * @throws GodwitError FENCED
  */
@@ -53,11 +54,17 @@ export async function completeReplicaDisk(
   db: Db,
   id: string,
   fence: number,
-  run: { number: number; size: number; token: string | null },
+  run: { number: number; size: number; token: string | null; snapshot: string },
 ): Promise<void> {
   const result = await db
     .updateTable('replica_disk')
-    .set({ complete_no: run.number, complete_size: run.size, token: run.token, updated_at: sql<Date>`now()` })
+    .set({
+      complete_no: run.number,
+      complete_size: run.size,
+      complete_snapshot: run.snapshot,
+      token: run.token,
+      updated_at: sql<Date>`now()`,
+    })
     .where('id', '=', id)
     .where('fence', '=', fence)
     .executeTakeFirst();

@@ -120,6 +120,34 @@ export async function forgetLentReplicaDisks(db: Db, transferId: string, instanc
 }
 
 /**
+ * What execution `number` proved of the disks of an instance counts no more: its snapshot was lost, and the next one shows
+ * another moment. They are compared whole from here on, the receipts go, and whoever owned one of the disks, complete or
+ * not, is refused: it may still be about to complete it from the lost snapshot.
+ */
+export async function disownReplicaDisks(
+  db: Db,
+  transferId: string,
+  instance: string,
+  execution: { id: string; number: number },
+): Promise<void> {
+  const proven = sql<boolean>`complete_no = ${execution.number}`;
+  await db
+    .updateTable('replica_disk')
+    .set((eb) => ({
+      complete_no: sql<number>`case when ${proven} then 0 else complete_no end`,
+      complete_size: sql<number>`case when ${proven} then 0 else complete_size end`,
+      complete_snapshot: sql<string | null>`case when ${proven} then null else complete_snapshot end`,
+      token: sql<string | null>`case when ${proven} then null else token end`,
+      fence: eb('fence', '+', 1),
+      updated_at: sql<Date>`now()`,
+    }))
+    .where('transfer_id', '=', transferId)
+    .where('instance', '=', instance)
+    .execute();
+  await db.deleteFrom('receipt').where('execution_id', '=', execution.id).where('instance', '=', instance).execute();
+}
+
+/**
  * Ids of those disks of a transfer that hold a mixture: an execution after the last complete one wrote to them and did not
  * come to its end.
  */

@@ -171,13 +171,15 @@ describe('the checkpoint store', () => {
     const disk = await makeDisk(database.db);
     const store = await own(database.db, disk);
     const { fence } = (await listReplicaDisks(database.db, disk.transferId))[0]!;
-    const run = { number: 4, size: SIZE, token: 'token-4' };
+    const run = { number: 4, size: SIZE, token: 'token-4', snapshot: 'key-4' };
     await expect(completeReplicaDisk(database.db, disk.diskId, fence - 1, run)).rejects.toMatchObject({
       code: 'FENCED',
     });
     await completeReplicaDisk(database.db, disk.diskId, fence, run);
     expect(await store.load()).toEqual({ complete: { number: 4, size: SIZE }, progress: null });
-    expect(await listReplicaDisks(database.db, disk.transferId)).toMatchObject([{ token: 'token-4' }]);
+    expect(await listReplicaDisks(database.db, disk.transferId)).toMatchObject([
+      { token: 'token-4', complete_snapshot: 'key-4' },
+    ]);
   });
 
   it('loses its leaves with the disk', async () => {

@@ -49,12 +49,12 @@ interface OpenDisk {
   target: TargetDisk;
 }
 
-/** The disks of the snapshot that have no receipt of this execution yet. */
+/** The disks that this execution has not proven from this very snapshot yet. */
 async function openDisks(context: TaskContext, snapshot: Snapshot): Promise<OpenDisk[]> {
   const known = await replicaDisks(context);
   return snapshot.disks
     .map((disk) => ({ disk, ...counterpart(context, disk, known) }))
-    .filter(({ row }) => row.complete_no !== context.execution.number);
+    .filter(({ row }) => row.complete_no !== context.execution.number || row.complete_snapshot !== snapshot.key);
 }
 
 async function copyAll(context: TaskContext, snapshot: Snapshot): Promise<void> {
@@ -225,6 +225,7 @@ async function copyOne(
   // What was read is only worth a receipt when the snapshot still was what it says at the last read.
   const from = await context.source();
   await from.source.check?.(from.context, place.snapshot);
+  await worker.reach('REPLICATE_DISKS:checked');
   await complete(context, place.snapshot, disk, owned, result, modes);
   await worker.reach('REPLICATE_DISKS:completed');
   place.board.finish(disk.id, { doneBytes: result.size, totalBytes: result.size, counters: result.counters });
@@ -292,6 +293,7 @@ async function complete(
         number: execution.number,
         size: result.size,
         token: disk.token,
+        snapshot: snapshot.key,
       });
     });
   });

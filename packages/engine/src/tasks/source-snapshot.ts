@@ -1,7 +1,6 @@
 import type { JsonObject } from '@godwit/domain';
 import type { Snapshot } from '@godwit/provider';
-import { listReplicaDisks, type ReplicaDisk } from '@godwit/store';
-import { sql } from 'kysely';
+import { disownReplicaDisks, getInfo, listReplicaDisks, mergeInfo, type ReplicaDisk } from '@godwit/store';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import type { TaskContext } from '../task-context.ts';
 import { note, platformKey } from './blackboard.ts';
@@ -73,32 +72,24 @@ export const tokensOn = (board: JsonObject): string[] => (Array.isArray(board.to
 /**
  * Gives up a snapshot that was lost. What was already proven from it does not fit the next one: those disks count as not
  * complete again, and are compared whole. Returns how often this execution's snapshot has now been lost.
+ *
+ * @throws GodwitError FENCED when another attempt owns the task: what stands on the blackboard may be its snapshot by now
  */
 export async function forgetSnapshot(context: TaskContext): Promise<number> {
-  const { execution, retry, task, transfer, worker } = context;
-  const board = await context.reread();
+  const { execution, task, transfer, worker } = context;
+  const board = await context.owning((trx) => getInfo(trx, execution.action_id, task.instance));
   const lost = snapshotOn(board);
   if (lost !== undefined) {
     const { context: call, source } = await context.source();
     await source.release(call, lost, false);
   }
-  await whileDatabaseIsAway(retry, () =>
-    worker.db
-      .updateTable('replica_disk')
-      .set((eb) => ({
-        complete_no: 0,
-        complete_size: 0,
-        token: null,
-        fence: eb('fence', '+', 1),
-        updated_at: sql<Date>`now()`,
-      }))
-      .where('transfer_id', '=', transfer.id)
-      .where('instance', '=', task.instance)
-      .where('complete_no', '=', execution.number)
-      .execute(),
-  );
   const count = retakesOf(context, board) + 1;
-  await context.write({ ...note({ snapshot: null }), snapshot_retakes: { execution: execution.id, count } });
+  await context.owning(async (trx) => {
+    await disownReplicaDisks(trx, transfer.id, task.instance, execution);
+    const change = { ...note({ snapshot: null }), snapshot_retakes: { execution: execution.id, count } };
+    await mergeInfo(trx, execution.action_id, task.instance, change);
+  });
+  await worker.reach('REPLICATE_DISKS:forgotten');
   return count;
 }
 

@@ -8,7 +8,7 @@ import {
 } from '@godwit/domain';
 import { type Database, type Execution, transactionWithClient } from '@godwit/store';
 import type { Transaction } from 'kysely';
-import { taskWorkflowId } from '../contract.ts';
+import { executionWorkflowId, taskWorkflowId } from '../contract.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { News } from '../news.ts';
 import { type Ends, endsOf, placeOf } from '../placement.ts';
@@ -31,13 +31,23 @@ const HANDED_OUT_MS = 30_000;
  */
 export async function walkExecution(worker: WorkerContext, executionId: string): Promise<void> {
   const inbox = worker.runs.inbox(executionId);
+  const walk = new Walk(worker, executionId);
   try {
-    const walk = new Walk(worker, executionId);
     while (!(await walk.step())) await inbox.wait(LOOK_MS);
+    return;
+  } catch (error) {
+    if (!(error instanceof Abandoned)) throw error;
+    worker.log.warn({ execution: executionId }, 'another walk of this execution has begun; this one stands back');
+    walk.leave();
   } finally {
     inbox.close();
   }
+  // To return would say that the execution has ended.
+  return new Promise<never>(() => undefined);
 }
+
+/** Somebody else walks this execution now: this worker was thought dead, and is not. Two would take each other's tasks for ever. */
+class Abandoned extends Error {}
 
 /** Statuses in which somebody must have the task. */
 const HELD: readonly TaskStatus[] = ['PENDING', ...RUNNING_TASK_STATUSES];
@@ -56,6 +66,10 @@ interface Action {
 class Walk {
   readonly #worker: WorkerContext;
   readonly #executionId: string;
+  /** Which walk of the execution this is; undefined before its first step. */
+  #number: number | undefined;
+  /** Its number, while the step that gave it is not committed. */
+  #begins: number | undefined;
   /** Tasks that run in this process, with the attempt they run as. */
   readonly #here = new Map<string, number>();
   /** Ends that are not yet written. */
@@ -85,6 +99,7 @@ class Walk {
         const begun = await transactionWithClient(worker.connection, (trx, client) =>
           this.#advance({ trx, client, durable: worker.durable }, ended),
         );
+        this.#number ??= this.#begins;
         this.#ended.splice(0, ended.length);
         for (const { task } of ended) this.#here.delete(task.id);
         if (begun === 'over') {
@@ -99,6 +114,11 @@ class Walk {
         throw error;
       }
     });
+  }
+
+  /** Interrupts what runs here: others have it now. */
+  leave(): void {
+    for (const [taskId, attempt] of this.#here) this.#worker.runs.leave(taskId, attempt);
   }
 
   #run(task: BoardTask): void {
@@ -119,6 +139,7 @@ class Walk {
       .forUpdate()
       .executeTakeFirst();
     if (execution === undefined || FINAL_EXECUTION_STATUSES.includes(execution.status)) return 'over';
+    await this.#beTheWalk(trx, execution);
     this.#action ??= await readAction(trx, execution);
     const { id: actionId, projectId, ends } = this.#action;
     const news = new News(projectId);
@@ -179,6 +200,30 @@ class Walk {
     if (this.#handedOut?.has(task.id) === true) return true;
     if (ended.some((one) => one.task.id === task.id && one.task.attempt === task.attempt)) return true;
     return this.#here.get(task.id) === task.attempt;
+  }
+
+  /**
+   * The walk that began last is the one. It begins only while the durable engine says that the execution is this worker's:
+   * one that lay still between being called and its first step may have been followed already.
+   *
+   * @throws Abandoned
+   */
+  async #beTheWalk(trx: Transaction<Database>, execution: Execution): Promise<void> {
+    if (this.#number !== undefined) {
+      if (execution.walk_no !== this.#number) throw new Abandoned();
+      return;
+    }
+    const { durable, service } = this.#worker;
+    const workflowIDs = [executionWorkflowId(execution.id)];
+    const [workflow] = await durable.listWorkflows({ workflowIDs, loadInput: false, loadOutput: false });
+    if (workflow?.status !== 'PENDING' || workflow.executorId !== service.executorId) throw new Abandoned();
+    const row = await trx
+      .updateTable('execution')
+      .set((eb) => ({ walk_no: eb('walk_no', '+', 1) }))
+      .where('id', '=', execution.id)
+      .returning('walk_no')
+      .executeTakeFirstOrThrow();
+    this.#begins = row.walk_no;
   }
 
   async #findHandedOut(): Promise<Set<string>> {
