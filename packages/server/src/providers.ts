@@ -4,4 +4,5 @@ import type { ProviderLoaders } from '@godwit/engine';
 export const providerLoaders: ProviderLoaders = {
   image: async () => (await import('@godwit/provider-image')).imageProvider,
   libvirt: async () => (await import('@godwit/provider-libvirt')).libvirtProvider,
+  openstack: async () => (await import('@godwit/provider-openstack')).openstackProvider,
 };

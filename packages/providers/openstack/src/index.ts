@@ -1,0 +1,1 @@
+export { openstackProvider } from './provider.ts';

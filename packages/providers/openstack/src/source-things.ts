@@ -1,0 +1,153 @@
+import { GodwitError } from '@godwit/domain';
+import type { ProviderContext } from '@godwit/provider';
+import type { Volume, VolumeSnapshot } from './client/block-storage.ts';
+import type { Cloud } from './client/cloud.ts';
+import type { Image } from './client/image.ts';
+import { checkKey, digest, isMarked, marksOf, PREFIX } from './mark.ts';
+import { removeMinion } from './minion.ts';
+import { findOrCreate, gone, orNull, snapshotReady, volumeReady, waitUntil } from './wait.ts';
+
+/** What was frozen of one disk. */
+export type FrozenDisk =
+  | { kind: 'volume'; snapshot: string; type: string | null; gib: number }
+  | { kind: 'image'; image: string; gib: number };
+
+/** Name of a thing that belongs to one disk of a source snapshot. */
+export function sourceName(key: string, disk: string): string {
+  return `${PREFIX}${checkKey(key)}-${digest(disk)}`;
+}
+
+/** Volume snapshots of a key, by the disk they are of. */
+export async function frozenVolumes(cloud: Cloud, key: string): Promise<Map<string, VolumeSnapshot>> {
+  const found = await cloud.volumes.snapshots({ metadata: JSON.stringify({ godwit_key: key }) });
+  return new Map(found.filter(({ metadata }) => isMarked(metadata, key)).map((one) => [one.volume_id, one]));
+}
+
+/** Images of a key: the server snapshot, and what was made of volumes to be read by Glance. */
+export async function frozenImages(cloud: Cloud, key: string): Promise<Image[]> {
+  const images = await cloud.images.images({ godwit_key: key });
+  return images.filter((image) => isMarked(image, key));
+}
+
+/** Times a snapshot that ended in error is taken anew: back ends refuse it while the server is busy with something else. */
+const RETAKES = 3;
+
+/** The snapshot of one volume, ready. */
+export async function freezeVolume(cloud: Cloud, key: string, volume: Volume): Promise<VolumeSnapshot> {
+  for (let retake = 0; ; retake++) {
+    const made = await findOrCreate(
+      async () => (await frozenVolumes(cloud, key)).get(volume.id) ?? null,
+      () => cloud.volumes.createSnapshot(volume.id, sourceName(key, volume.id), marksOf(key, 'source')),
+    );
+    try {
+      return await snapshotReady(cloud, made.id);
+    } catch (error) {
+      if (!(error instanceof GodwitError) || error.code !== 'PLATFORM_ERROR' || retake >= RETAKES) throw error;
+      await deleteSnapshot(cloud, made.id);
+    }
+  }
+}
+
+/** The server's own snapshot, when its bytes are frozen; the upload may go on. */
+export async function freezeRoot(cloud: Cloud, key: string, serverId: string): Promise<string> {
+  const name = `${PREFIX}${key}`;
+  const image = await findOrCreate(
+    async () => (await frozenImages(cloud, key)).find((one) => one.name === name)?.id ?? null,
+    () => cloud.compute.createImage(serverId, name, marksOf(key, 'source')),
+  );
+  // The bytes are of the moment when the hypervisor's copy is done and the upload begins.
+  await waitUntil(
+    cloud.signal,
+    { object: `snapshot of instance ${serverId} of ${cloud.label}`, until: 'frozen', seconds: 1_800 },
+    () => cloud.compute.server(serverId),
+    (server) => !/image_(snapshot|pending)/.test(server['OS-EXT-STS:task_state'] ?? ''),
+  );
+  return image;
+}
+
+export function imageReady(cloud: Cloud, id: string): Promise<Image> {
+  const object = `image ${id} of ${cloud.label}`;
+  return waitUntil(
+    cloud.signal,
+    { object, until: 'active', seconds: 3_600 },
+    () => cloud.images.image(id),
+    ({ status }) => {
+      if (['killed', 'deleted', 'pending_delete', 'deactivated'].includes(status)) {
+        throw new GodwitError('PLATFORM_ERROR', object, { reason: `its status is ${status}` });
+      }
+      return status === 'active';
+    },
+  );
+}
+
+/** A volume of the project that holds the frozen bytes of a disk. */
+export async function thawedVolume(cloud: Cloud, key: string, disk: string, frozen: FrozenDisk): Promise<Volume> {
+  const name = sourceName(key, disk);
+  const metadata = marksOf(key, 'source', { godwit_disk: disk });
+  if (frozen.kind === 'image') await imageReady(cloud, frozen.image);
+  const volume = await findOrCreate(
+    async () => (await sourceVolumes(cloud, key)).find((one) => one.metadata?.godwit_disk === disk) ?? null,
+    () =>
+      cloud.volumes.createVolume({
+        name,
+        size: frozen.gib,
+        metadata,
+        ...(frozen.kind === 'volume'
+          ? { snapshot_id: frozen.snapshot, ...(frozen.type === null ? {} : { volume_type: frozen.type }) }
+          : { imageRef: frozen.image }),
+      }),
+  );
+  return volume.status === 'in-use' ? volume : volumeReady(cloud, volume.id, 'available', name);
+}
+
+export async function sourceVolumes(cloud: Cloud, key: string): Promise<Volume[]> {
+  const found = await cloud.volumes.volumes({ metadata: JSON.stringify({ godwit_key: key }) });
+  return found.filter(({ metadata }) => isMarked(metadata, key, 'source'));
+}
+
+/** Removes all that was made in the source cloud for a key. Gone already is success. */
+export async function removeSource(cloud: Cloud, ctx: ProviderContext, key: string): Promise<void> {
+  await removeMinion(cloud, checkKey(key));
+  await ctx.ledger.removed('export', `${PREFIX}m-${key}`);
+  const volumes = await sourceVolumes(cloud, key);
+  await Promise.all(volumes.map((volume) => deleteVolume(cloud, volume.id)));
+  const images = await frozenImages(cloud, key);
+  await Promise.all(images.map((image) => orNull(cloud.images.deleteImage(image.id))));
+  for (const group of await groupSnapshots(cloud, key)) await orNull(cloud.volumes.deleteGroupSnapshot(group.id));
+  const snapshots = [...(await frozenVolumes(cloud, key)).values()];
+  for (const snapshot of snapshots) {
+    if (snapshot.group_snapshot_id) continue;
+    await deleteSnapshot(cloud, snapshot.id);
+  }
+}
+
+async function groupSnapshots(cloud: Cloud, key: string) {
+  try {
+    const found = await cloud.volumes.groupSnapshots({ name: `${PREFIX}${key}` });
+    return found.filter(({ name }) => name === `${PREFIX}${key}`);
+  } catch (error) {
+    // Clouds may forbid groups altogether: then none was made.
+    if (error instanceof GodwitError && (error.code === 'FORBIDDEN' || error.code === 'NOT_FOUND')) return [];
+    throw error;
+  }
+}
+
+/** Deletes a volume when nothing holds it any more, and waits until it is gone. */
+export async function deleteVolume(cloud: Cloud, id: string): Promise<void> {
+  const object = `volume ${id} of ${cloud.label}`;
+  const seen = await waitUntil(
+    cloud.signal,
+    { object, until: 'free to be deleted', seconds: 600 },
+    () => orNull(cloud.volumes.volume(id)),
+    (volume) => volume === null || volume.status === 'available' || volume.status.startsWith('error'),
+  );
+  if (seen === null) return;
+  await orNull(cloud.volumes.deleteVolume(id));
+  await gone(cloud, object, () => cloud.volumes.volume(id));
+}
+
+export async function deleteSnapshot(cloud: Cloud, id: string): Promise<void> {
+  if ((await orNull(cloud.volumes.snapshot(id))) === null) return;
+  await orNull(cloud.volumes.deleteSnapshot(id));
+  await gone(cloud, `volume snapshot ${id} of ${cloud.label}`, () => cloud.volumes.snapshot(id));
+}

@@ -1,0 +1,317 @@
+import { mkdir, open, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type DiskAddress, openDisk } from '@godwit/disk';
+import { GodwitError } from '@godwit/domain';
+import type { OpenDisks, ProviderContext, TargetDisk, TargetProvider, TargetRequest } from '@godwit/provider';
+import type { Volume } from './client/block-storage.ts';
+import type { Cloud } from './client/cloud.ts';
+import { openCloud } from './connection.ts';
+import { deployInstance, finalizeInstance, removeInstance } from './deploy.ts';
+import { deleteDiskSnapshots, restoreDisks, snapshotDisks } from './disk-snapshot.ts';
+import { type DestinationEnvironment, destinationEnvironmentSchema } from './environment.ts';
+import { GIB } from './inventory.ts';
+import { checkKey, isMarked, marksOf } from './mark.ts';
+import { openMinion, whyNoMinion } from './minion.ts';
+import { checkNames, destinationEnvironment, typeOf } from './placement.ts';
+import {
+  diskName,
+  type FileReplica,
+  isHandedOver,
+  minionPart,
+  ownVolume,
+  replicaOfDisk,
+  type VolumeReplica,
+} from './replica.ts';
+import { serveVolumes } from './serve.ts';
+import { requireQuota } from './source.ts';
+import { deleteVolume } from './source-things.ts';
+import { findOrCreate, orNull, volumeReady } from './wait.ts';
+
+/** An OpenStack cloud as a target: replica disks are volumes, written through a minion, or files that become volumes. */
+export const target: TargetProvider = {
+  environmentSchema: destinationEnvironmentSchema,
+  validate,
+  createDisks,
+  openDisks,
+  deleteDisks,
+  snapshotDisks,
+  restoreDisks,
+  deleteDiskSnapshots,
+  deployInstance,
+  finalizeInstance,
+  removeInstance,
+};
+
+async function validate(ctx: ProviderContext, request: TargetRequest): Promise<void> {
+  const environment = destinationEnvironment(request);
+  const cloud = openCloud(ctx);
+  await checkNames(cloud, request);
+  await choosePath(cloud, environment);
+  const key = checkKey(request.key);
+  const present = await replicaVolumes(cloud, key);
+  const missing = request.instance.devices.disks.filter(
+    (disk) => !present.some((volume) => volume.metadata?.godwit_disk === disk.id),
+  );
+  const limits = await cloud.volumes.limits();
+  const gib = missing.reduce((sum, disk) => sum + gibOf(disk.size_bytes), 0);
+  requireQuota(cloud, 'volumes', limits.maxTotalVolumes, limits.totalVolumesUsed, missing.length);
+  requireQuota(cloud, 'GiB of volumes', limits.maxTotalVolumeGigabytes, limits.totalGigabytesUsed, gib);
+}
+
+/** @throws GodwitError INVALID_INPUT: neither way can be gone */
+async function choosePath(
+  cloud: Cloud,
+  environment: DestinationEnvironment,
+): Promise<{ path: 'minion' | 'glance'; because: string }> {
+  const asked = environment.data_path ?? 'auto';
+  const missing = asked === 'glance' ? 'as asked' : await whyNoMinion(cloud, environment);
+  if (missing === null)
+    return { path: 'minion', because: asked === 'minion' ? 'as asked' : 'only what differs is sent' };
+  if (asked === 'minion') throw new GodwitError('INVALID_INPUT', cloud.label, { reason: missing });
+  if (environment.staging_folder === undefined) {
+    const reason =
+      asked === 'glance'
+        ? 'data_path glance needs staging_folder'
+        : `${missing}; and without staging_folder Glance cannot be used either`;
+    throw new GodwitError('INVALID_INPUT', cloud.label, { reason });
+  }
+  return { path: 'glance', because: missing };
+}
+
+/** Whole GiB: Cinder knows no smaller unit. */
+export function gibOf(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / GIB));
+}
+
+/** Replica volumes of a key, without those that instances took over. */
+async function replicaVolumes(cloud: Cloud, key: string): Promise<Volume[]> {
+  const found = await cloud.volumes.volumes({ metadata: JSON.stringify({ godwit_key: key }) });
+  return found.filter(({ metadata }) => isMarked(metadata, key, 'replica'));
+}
+
+async function createDisks(
+  ctx: ProviderContext,
+  request: TargetRequest,
+  existing: TargetDisk[],
+): Promise<TargetDisk[]> {
+  const environment = destinationEnvironment(request);
+  const cloud = openCloud(ctx);
+  const key = checkKey(request.key);
+  const { path, because } = await choosePath(cloud, environment);
+  if (existing.length === 0) ctx.progress(`The bytes go into ${cloud.label} by ${path} (${because})`);
+  const present = path === 'minion' ? await replicaVolumes(cloud, key) : [];
+  const ends = await Promise.allSettled(
+    request.instance.devices.disks.map((disk) => {
+      const known = existing.find(({ id }) => id === disk.id);
+      if (known !== undefined) return keepDisk(cloud, known, disk.size_bytes, environment);
+      if (path === 'glance') return stagedDisk(ctx, request, disk, environment.staging_folder ?? '');
+      const found = present.find((volume) => volume.metadata?.godwit_disk === disk.id) ?? null;
+      return createDisk(cloud, ctx, request, disk, found);
+    }),
+  );
+  return ends.map((end) => {
+    if (end.status === 'rejected') throw end.reason;
+    return end.value;
+  });
+}
+
+type SourceDisk = TargetRequest['instance']['devices']['disks'][number];
+
+async function createDisk(
+  cloud: Cloud,
+  ctx: ProviderContext,
+  request: TargetRequest,
+  disk: SourceDisk,
+  found: Volume | null,
+): Promise<TargetDisk> {
+  const environment = destinationEnvironment(request);
+  const { key, transfer } = request;
+  const name = diskName(key, disk.id);
+  const base = { kind: 'volume', key, transfer, environment: minionPart(environment) };
+  const entry = await ctx.ledger.intend('disk', name, { ...base, volume: found?.id ?? '' }, 'transfer');
+  const type = typeOf(disk, request, environment);
+  const look = async () =>
+    found ?? (await replicaVolumes(cloud, key)).find((volume) => volume.metadata?.godwit_disk === disk.id) ?? null;
+  const made = await findOrCreate(look, () =>
+    cloud.volumes.createVolume({
+      name,
+      size: gibOf(disk.size_bytes),
+      description: `Disk ${disk.id} of ${request.instance.name}`.slice(0, 255),
+      metadata: marksOf(key, 'replica', { godwit_transfer: transfer, godwit_disk: disk.id }),
+      ...(type === null ? {} : { volume_type: type }),
+      ...(environment.volume_availability_zone === undefined
+        ? {}
+        : { availability_zone: environment.volume_availability_zone }),
+    }),
+  );
+  const handle = { ...base, volume: made.id };
+  await ctx.ledger.made(entry, handle);
+  const volume = await readyReplica(cloud, made.id, name);
+  const zeroed = volume.metadata?.godwit_zeroed === undefined;
+  const known = { id: disk.id, size: volume.size * GIB, zeroed, handle };
+  return volume.size * GIB < disk.size_bytes ? keepDisk(cloud, known, disk.size_bytes, environment) : known;
+}
+
+/** Available, or in the hands of a minion of ours. @throws GodwitError PLATFORM_ERROR: it went into an error status */
+async function readyReplica(cloud: Cloud, id: string, label: string): Promise<Volume> {
+  const volume = await cloud.volumes.volume(id);
+  return volume.status === 'in-use' ? volume : volumeReady(cloud, id, 'available', label);
+}
+
+/** A disk of an earlier execution, grown where the source grew. */
+async function keepDisk(
+  cloud: Cloud,
+  disk: TargetDisk,
+  wanted: number,
+  environment: DestinationEnvironment,
+): Promise<TargetDisk> {
+  const replica = replicaOfDisk(disk);
+  if (replica.kind === 'file') return keepFile(replica, disk, wanted);
+  const volume = await ownVolume(cloud, replica);
+  if (isHandedOver(volume)) {
+    throw new GodwitError('CONFLICT', replica.object, { reason: 'an instance took its volume over' });
+  }
+  const handle = { ...disk.handle, environment: minionPart(environment) };
+  const size = volume.size * GIB;
+  if (size < disk.size) {
+    throw new GodwitError('TARGET_TOO_SMALL', replica.object, { needed: disk.size, available: size });
+  }
+  if (size >= wanted) return { ...disk, size, zeroed: false, handle };
+  try {
+    await volumeReady(cloud, volume.id, 'available', replica.id);
+    await cloud.volumes.action(volume.id, { 'os-extend': { new_size: gibOf(wanted) } });
+    const grown = await volumeReady(cloud, volume.id, 'available', replica.id);
+    return { ...disk, size: grown.size * GIB, zeroed: false, handle };
+  } catch (error) {
+    if (error instanceof GodwitError && (error.kind === 'retryable' || error.code === 'QUOTA_EXCEEDED')) throw error;
+    throw new GodwitError('DISK_GREW', replica.object, { was: size, is: wanted }, { cause: error });
+  }
+}
+
+async function stagedDisk(
+  ctx: ProviderContext,
+  request: TargetRequest,
+  disk: SourceDisk,
+  folder: string,
+): Promise<TargetDisk> {
+  const path = join(folder, `${diskName(request.key, disk.id)}.raw`);
+  const handle = { kind: 'file', path, key: request.key };
+  const entry = await ctx.ledger.intend('disk', path, handle, 'transfer');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const file = await open(path, 'a+', 0o600);
+  try {
+    const { size, blocks } = await file.stat();
+    const wanted = gibOf(disk.size_bytes) * GIB;
+    if (size < wanted) await file.truncate(wanted);
+    await ctx.ledger.made(entry);
+    return { id: disk.id, size: Math.max(size, wanted), zeroed: blocks === 0, handle };
+  } finally {
+    await file.close();
+  }
+}
+
+async function keepFile(replica: FileReplica, disk: TargetDisk, wanted: number): Promise<TargetDisk> {
+  const found = await stat(replica.path).catch(() => null);
+  if (found === null) throw new GodwitError('NOT_FOUND', `${replica.object} (${replica.path} on this worker)`);
+  if (found.size < disk.size) {
+    throw new GodwitError('TARGET_TOO_SMALL', replica.object, { needed: disk.size, available: found.size });
+  }
+  const size = Math.max(found.size, gibOf(wanted) * GIB);
+  if (size > found.size) {
+    const file = await open(replica.path, 'r+');
+    await file.truncate(size).finally(() => file.close());
+  }
+  return { ...disk, size, zeroed: false };
+}
+
+async function openDisks(ctx: ProviderContext, disks: TargetDisk[], readOnly: boolean): Promise<OpenDisks> {
+  const replicas = disks.map(replicaOfDisk);
+  const addresses: Record<string, DiskAddress> = {};
+  for (const replica of replicas) {
+    if (replica.kind !== 'file') continue;
+    if ((await stat(replica.path).catch(() => null)) === null) {
+      throw new GodwitError('NOT_FOUND', `${replica.object} (${replica.path} on this worker)`);
+    }
+    addresses[replica.id] = { kind: 'file', path: replica.path, readOnly };
+  }
+  const volumes = replicas.filter((replica) => replica.kind === 'volume');
+  if (volumes.length === 0) return { addresses, close: async () => undefined };
+  const served = await openVolumes(ctx, volumes, readOnly);
+  return { addresses: { ...addresses, ...served.addresses }, close: served.close };
+}
+
+async function openVolumes(ctx: ProviderContext, replicas: VolumeReplica[], readOnly: boolean): Promise<OpenDisks> {
+  const cloud = openCloud(ctx);
+  const [first] = replicas;
+  if (first === undefined) return { addresses: {}, close: async () => undefined };
+  const fresh: VolumeReplica[] = [];
+  for (const replica of replicas) {
+    const volume = await ownVolume(cloud, replica);
+    if (isHandedOver(volume)) {
+      throw new GodwitError('CONFLICT', replica.object, { reason: 'an instance took its volume over' });
+    }
+    if (volume.metadata?.godwit_zeroed === undefined) fresh.push(replica);
+  }
+  const minion = await openMinion(cloud, ctx, first.key, first.environment);
+  const serve = (list: VolumeReplica[], onlyRead: boolean) =>
+    serveVolumes(
+      cloud,
+      ctx,
+      minion,
+      list.map(({ id, volume }) => ({ id, volume })),
+      onlyRead,
+    );
+  if (fresh.length > 0 && readOnly) await (await zeroed(cloud, ctx, fresh, () => serve(fresh, false))).close();
+  return readOnly ? serve(replicas, true) : zeroed(cloud, ctx, fresh, () => serve(replicas, false));
+}
+
+/** Writes zeroes over new volumes before anybody else writes: not every back end gives zeroed ones. */
+async function zeroed(
+  cloud: Cloud,
+  ctx: ProviderContext,
+  fresh: readonly VolumeReplica[],
+  serve: () => Promise<OpenDisks>,
+): Promise<OpenDisks> {
+  const served = await serve();
+  try {
+    await Promise.all(
+      fresh.map(async (replica) => {
+        const address = served.addresses[replica.id];
+        if (address === undefined) throw new GodwitError('INTERNAL', replica.object, { reason: 'it is not served' });
+        const disk = await openDisk(address, { label: replica.object });
+        try {
+          for (let at = 0; at < disk.size; at += GIB) await disk.zero(at, Math.min(GIB, disk.size - at), ctx.signal);
+          await disk.flush(ctx.signal);
+        } finally {
+          await disk.close();
+        }
+        await cloud.volumes.addMetadata(replica.volume, { godwit_zeroed: 'yes' });
+      }),
+    );
+    return served;
+  } catch (error) {
+    await served.close();
+    throw error;
+  }
+}
+
+async function deleteDisks(ctx: ProviderContext, disks: TargetDisk[]): Promise<void> {
+  const cloud = openCloud(ctx);
+  for (const disk of disks) {
+    const replica = replicaOfDisk(disk);
+    if (replica.kind === 'file') {
+      await rm(replica.path, { force: true });
+      await ctx.ledger.removed('disk', replica.path);
+      continue;
+    }
+    await deleteReplica(cloud, replica);
+    await ctx.ledger.removed('disk', diskName(replica.key, replica.id));
+  }
+}
+
+/** Removes a replica volume, unless an instance took it over: then it is no longer ours. Gone already is success. */
+export async function deleteReplica(cloud: Cloud, replica: VolumeReplica): Promise<void> {
+  const volume = await orNull(ownVolume(cloud, replica));
+  if (volume === null || isHandedOver(volume)) return;
+  await deleteVolume(cloud, volume.id);
+}
