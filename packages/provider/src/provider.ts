@@ -236,7 +236,8 @@ export interface Ledger {
   /**
    * Announces a creation. Resolves when it is committed; the same kind and name again gives the same entry.
    * `keep`: `execution` (default) removed by the reaper when the execution has ended; `transfer` when the transfer is
-   * deleted; `deployment` when the deployment is deleted or failed; `forever` handed to the user (a deployed instance).
+   * deleted; `deployment` when the deployment is deleted or failed; `forever` handed to the user (a deployed instance):
+   * not before `finalizeInstance`, and never for a test.
    */
   intend(
     kind: LedgerKind,

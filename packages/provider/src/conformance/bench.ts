@@ -137,6 +137,11 @@ export class Bench {
     return this.#recorders.flatMap((recorder) => recorder.live());
   }
 
+  /** Those of them that were handed over to the user. */
+  handedOver(): ReturnType<LedgerRecorder['handedOver']> {
+    return this.#recorders.flatMap((recorder) => recorder.handedOver());
+  }
+
   /** Removes what a check left, as the reaper would. */
   async reap(): Promise<void> {
     const ctx = this.context();

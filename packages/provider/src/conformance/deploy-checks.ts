@@ -38,6 +38,24 @@ export const deployChecks: Check[] = [
     },
   },
   {
+    name: 'hands nothing over to the user before an instance is finalized, and nothing of a test at all',
+    needs: 'scratch',
+    run: async (bench) => {
+      const before = await bench.everything();
+      for (const how of [
+        { clone: true, test: false },
+        { clone: false, test: false },
+        { clone: true, test: true },
+      ]) {
+        await withScratchDisks(bench, (disks, request, ctx) =>
+          finalizeThenUndo(bench, ctx, deployRequest(bench, request, disks, how)),
+        );
+      }
+      ensure(isDeepStrictEqual(await bench.everything(), before), 'the platform holds something that was not there');
+      return 'a failed deployment would be removed whole';
+    },
+  },
+  {
     name: 'leaves nothing when the reaper removes a failed deployment',
     needs: 'scratch',
     run: async (bench) => {
@@ -74,6 +92,19 @@ async function deployBesideReplication(bench: Bench, how: { clone: boolean; test
   });
   ensure(isDeepStrictEqual(await bench.everything(), before), 'the platform holds something that was not there');
   return detail;
+}
+
+/** What is handed over is never removed by the reaper: too early, and a deployment that fails leaves it for good. */
+async function finalizeThenUndo(bench: Bench, ctx: ProviderContext, request: DeployRequest): Promise<void> {
+  const refuse = (when: string): void => {
+    const [early] = bench.handedOver();
+    ensure(early === undefined, `${early?.kind} ${early?.name} was handed over ${when}`);
+  };
+  const deployed = await bench.target.deployInstance(ctx, request);
+  refuse('before the instance was finalized');
+  await bench.target.finalizeInstance(ctx, request, deployed);
+  if (request.test) refuse('although it is a test');
+  await bench.target.removeInstance(ctx, deployed);
 }
 
 async function deployTwice(

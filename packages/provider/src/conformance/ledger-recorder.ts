@@ -1,9 +1,12 @@
 import type { JsonObject } from '@godwit/domain';
 import type { Ledger, LedgerEntry, LedgerKind } from '../provider.ts';
 
+type Keep = 'execution' | 'transfer' | 'deployment' | 'forever';
+
 interface Recorded {
   entry: LedgerEntry;
   made: boolean;
+  keep: Keep;
 }
 
 /** Passes everything on to a ledger and remembers what is not removed yet. */
@@ -15,15 +18,12 @@ export class LedgerRecorder implements Ledger {
     this.#inner = inner;
   }
 
-  async intend(
-    kind: LedgerKind,
-    name: string,
-    handle: JsonObject,
-    keep: 'execution' | 'transfer' | 'deployment' | 'forever' = 'execution',
-  ): Promise<LedgerEntry> {
+  async intend(kind: LedgerKind, name: string, handle: JsonObject, keep: Keep = 'execution'): Promise<LedgerEntry> {
     const entry = await this.#inner.intend(kind, name, handle, keep);
     const id = nameOf(kind, name);
-    if (!this.#live.has(id)) this.#live.set(id, { entry, made: false });
+    const known = this.#live.get(id);
+    if (known === undefined) this.#live.set(id, { entry, made: false, keep });
+    else known.keep = keep;
     return entry;
   }
 
@@ -43,6 +43,11 @@ export class LedgerRecorder implements Ledger {
   /** What was announced and not removed, latest first: the order to remove it in. */
   live(): LedgerEntry[] {
     return [...this.#live.values()].map(({ entry }) => entry).reverse();
+  }
+
+  /** Those of them that belong to the user for good. */
+  handedOver(): LedgerEntry[] {
+    return [...this.#live.values()].filter(({ keep }) => keep === 'forever').map(({ entry }) => entry);
   }
 
   /** Forgets an entry that `remove` has done away with. */
