@@ -48,7 +48,14 @@ for (let seed = Number(values.seed); killed < wanted; seed += 1) {
   killed += now;
   runs += 1;
   resent += report.bytesResent;
-  const faults = [...report.different, ...report.resentTooMuch, ...report.leftovers.map((row) => `left over: ${row}`)];
+  const { sent, changed } = report.quiet;
+  const faults = [
+    ...report.different,
+    ...report.resentTooMuch,
+    ...(sent > changed ? [`an execution in peace sent ${sent} bytes, ${changed} had changed`] : []),
+    ...report.leftovers.map((row) => `left over: ${row}`),
+    ...report.strays.map((file) => `left over: ${file}`),
+  ];
   const minutes = ((Date.now() - begun) / 60_000).toFixed(1);
   console.log(
     `seed ${seed}: ${report.executions.length} executions, kills worker ${report.kills.worker} api ${report.kills.api} ` +

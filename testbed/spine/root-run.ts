@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { changeDisks, makeDisks, sixDisks } from './disks.ts';
@@ -9,9 +9,9 @@ import { between, seeded } from './random.ts';
 /** What one root run is asked to do. */
 export interface RootRequest {
   seed: number;
-  /** Kills spread over all executions, at seeded random moments. */
+  /** Kills spread over the executions, at seeded random moments. */
   kills: number;
-  /** Executions after the first each see the source changed. Default 3. */
+  /** Executions with kills, each after the first with a changed source; one more follows in peace. Default 3. */
   executions?: number;
   /** Size of the disks, 1 = 1.3 GiB virtual, about 200 MiB of data. Default 1. */
   scale?: number;
@@ -26,8 +26,12 @@ export interface RootReport {
   /** Disks that the independent tool found different: name and what it said. Empty when all is well. */
   different: string[];
   disksCompared: number;
-  /** Per disk and execution more was sent again than one window per kill. */
+  /** Disks of which an execution sent again more than one window for each kill in it. */
   resentTooMuch: string[];
+  /** The execution without a kill: bytes sent, and bytes of the leaves that had been changed before it. */
+  quiet: { sent: number; changed: number };
+  /** Files that nobody should have left at the source or at the target. */
+  strays: string[];
   bytesResent: number;
   bytesSent: number;
   /** Ledger rows still alive although no longer needed. */
@@ -39,6 +43,7 @@ export interface RootReport {
 /** The fields of a receipt that the test reads (docs/receipt.md). */
 interface Receipt {
   disk: string;
+  execution_number: number;
   bytes_sent: number;
   bytes_resent: number;
 }
@@ -66,6 +71,8 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
     different: [],
     disksCompared: 0,
     resentTooMuch: [],
+    quiet: { sent: 0, changed: 0 },
+    strays: [],
     bytesResent: 0,
     bytesSent: 0,
     leftovers: [],
@@ -77,14 +84,19 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
     const fresh = await godwit.endpoint('new', 'image', { path: target });
     const transfer = await godwit.transfer(old, fresh, ['web01'], { options: { rate_limit: rateLimit } });
     let killed = 0;
+    const killsIn = new Map<number, number>();
+    let last = false;
     // A kill that found nothing to hit in a short run is made up for in one more.
-    for (let number = 1; number <= executions || killed < kills; number += 1) {
-      if (number > 1) changeDisks(vm, disks, random);
+    for (let number = 1; !last; number += 1) {
+      last = number > executions && killed >= kills;
+      const changed = number > 1 ? changeDisks(vm, disks, random) : 0;
+      if (last) report.quiet.changed = changed;
+      const before = killed;
       const begun = Date.now();
-      const route = await godwit.execute(transfer, number >= executions);
+      const route = await godwit.execute(transfer, last);
       const due = Math.min(kills, Math.ceil((kills * number) / executions));
       let nextKill = Date.now() + between(random, 200, 2500);
-      const { status } = await godwit.ended(route, () => {
+      const { status, tasks } = await godwit.ended(route, () => {
         if (killed >= due || Date.now() < nextKill) return;
         const role = (['worker', 'worker', 'api', 'postgres'] as const)[between(random, 0, 4)] ?? 'worker';
         if (godwit.kill(role)) {
@@ -94,9 +106,19 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
         }
         nextKill = Date.now() + between(random, 200, 2500);
       });
+      killsIn.set(number, killed - before);
       report.executions.push({ number, status, seconds: (Date.now() - begun) / 1000 });
       say(`execution ${number}: ${status}`);
-      if (status !== 'COMPLETED') throw new Error(`execution ${number} ended ${status}\n${godwit.log.slice(-8000)}`);
+      if (status !== 'COMPLETED') {
+        const why = tasks.flatMap((task) =>
+          task.exception_details ? [`${task.task_type}: ${task.exception_details}`] : [],
+        );
+        const { logFile } = godwit;
+        copyFileSync(logFile, path.join(tmpdir(), `godwit-root-${seed}.log`));
+        throw new Error(
+          `execution ${number} of seed ${seed} ended ${status}: ${why.join('; ')}\n${godwit.log.slice(-4000)}`,
+        );
+      }
     }
     const deployment = await godwit.get<{ id: string }>('POST', '/deployments', 'deployment', {
       deployment: { transfer_id: transfer, clone_disks: false, skip_os_morphing: true },
@@ -109,7 +131,12 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
       const receipt = (await godwit.request('GET', `/receipts/${id}`)).body as unknown as Receipt;
       report.bytesResent += receipt.bytes_resent;
       report.bytesSent += receipt.bytes_sent;
-      if (receipt.bytes_resent > WINDOW * kills) report.resentTooMuch.push(`${receipt.disk}: ${receipt.bytes_resent}`);
+      const number = receipt.execution_number;
+      const bound = WINDOW * (killsIn.get(number) ?? 0);
+      if (receipt.bytes_resent > bound) {
+        report.resentTooMuch.push(`${receipt.disk} in execution ${number}: ${receipt.bytes_resent} above ${bound}`);
+      }
+      if (number === report.executions.length) report.quiet.sent += receipt.bytes_sent;
     }
     const found = findFiles(target);
     for (const disk of disks) {
@@ -122,6 +149,11 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
       const cmp = spawnSync('cmp', [path.join(vm, `${disk.name}.raw`), copy], { encoding: 'utf8' });
       if (cmp.status !== 0) report.different.push(`${disk.name}: ${cmp.stdout}${cmp.stderr}`);
     }
+    const wanted = new Set(disks.map((disk) => found.find((file) => path.basename(file).startsWith(disk.name))));
+    const descriptions = /\/web01\/(web01\.(ovf|xml)|\.godwit(-origins)?\.json)$/;
+    const alien = found.filter((file) => !wanted.has(file) && !descriptions.test(file));
+    const made = new Set(disks.map((disk) => path.join(vm, `${disk.name}.raw`)));
+    report.strays = [...alien, ...findFiles(source).filter((file) => !made.has(file))];
     const alive = async (): Promise<string[]> => {
       const rows = await godwit.get<{ kind: string; name: string; keep: string }[]>('GET', '/ledger', 'ledger');
       return rows.filter((row) => row.keep === 'execution').map((row) => `${row.kind} ${row.name}`);
