@@ -8,7 +8,10 @@ const shared = {
   teardownTimeout: 20_000,
 };
 
-/** `unit`: needs only programs; `libvirt`: needs root and libvirt; `testbed`: whole systems with booting guests. */
+/**
+ * `unit`: needs only programs; `libvirt`: needs root and libvirt; `testbed`: whole systems with booting
+ * guests; `clouds`: the same between two OpenStack clouds, which it starts.
+ */
 export default defineConfig({
   test: {
     maxWorkers: 2,
@@ -42,7 +45,19 @@ export default defineConfig({
           ...shared,
           name: 'testbed',
           include: ['testbed/**/*.testbed.ts'],
+          exclude: ['**/node_modules/**', 'testbed/openstack/**'],
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'clouds',
+          include: ['testbed/openstack/*.testbed.ts'],
           exclude: ['**/node_modules/**'],
+          globalSetup: ['testbed/openstack/global-setup.ts'],
           testTimeout: 900_000,
           hookTimeout: 900_000,
           fileParallelism: false,

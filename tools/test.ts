@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
+  cloudPackages,
   diskPackages,
   ensurePackages,
   hypervisorPackages,
@@ -32,6 +33,8 @@ if (lacking.includes(diskPackages) || lacking.includes(testPackages)) process.ex
 
 const root = process.getuid?.() === 0;
 const projects = testbed ? ['testbed'] : ['unit'];
+if (testbed && root && ensurePackages([cloudPackages]).length === 0) projects.push('clouds');
+else if (testbed) console.error('The suite of the OpenStack clouds is left out: it needs root, Debian 12 and python3.');
 const hypervisors = !lacking.includes(hypervisorPackages) && !lacking.includes(hypervisorTestPackages);
 if (!testbed && root && hypervisors) projects.push('libvirt');
 else if (!testbed)
