@@ -15,7 +15,7 @@ import { type CopyItem, planCopy, TrackerSilent } from './copy-planner.ts';
 import { CopyWindow, type WindowCheckpoint, type WindowLimits } from './copy-window.ts';
 import { digestInto } from './digest.ts';
 import { CHUNK_SIZE, type Disk, LEAF_SIZE } from './disk.ts';
-import type { InFlight } from './in-flight.ts';
+import type { InFlight, Stage } from './in-flight.ts';
 import { runsHave } from './leaf-runs.ts';
 import {
   changeLeaf,
@@ -34,6 +34,8 @@ const GRACE_MS = 700;
 /** Time that aborted requests, and the last flush, get, ms. */
 const ABORT_MS = 400;
 
+/** Small items in flight for each request that a disk finds worthwhile: over a long link 64 of 64 KiB fill nothing. */
+const ITEMS_PER_REQUEST = 4;
 const zeroLeaf = Buffer.alloc(LEAF_SIZE);
 
 /** What one pass works with. `progress`, `marks` and `redo` are its beginning. */
@@ -89,7 +91,11 @@ class Pass {
   #skips = nothingDone();
   #weight = 0;
   #committing: Promise<void> | null = null;
-  #lastCommit: number;
+  #lastRecord: number;
+  /** The flush under way, or done and not yet recorded: how many items of the finished prefix it covers. */
+  #flush: { count: number; began: number; done: boolean } | null = null;
+  /** How long the last flush and the commit of what it covered took, ms. */
+  #recordMs = 0;
   #planner: 'running' | 'blocked' | 'done' = 'running';
   #wakePlanner: (() => void) | null = null;
   #liedAt: number | null;
@@ -111,8 +117,8 @@ class Pass {
     this.#window = new CopyWindow<CopyItem>(input.progress.lowWater, input.window);
     this.#cache = new GroupCache(input.store, input.layout, input.progress.zeroedEnd);
     for (const mark of input.marks) this.#cache.put(mark);
-    this.#maxItems = Math.max(8, input.source.maxInFlight, input.target.maxInFlight);
-    this.#lastCommit = input.clock();
+    this.#maxItems = ITEMS_PER_REQUEST * Math.max(8, input.source.maxInFlight, input.target.maxInFlight);
+    this.#lastRecord = input.clock();
   }
 
   async run(): Promise<PassEnd> {
@@ -125,7 +131,7 @@ class Pass {
     try {
       while (!this.#stopping && !this.#finished()) {
         this.#issue();
-        this.#commitWhenDue();
+        this.#checkpointWhenDue();
         await this.#sleep();
       }
       this.#stopping = true;
@@ -143,17 +149,16 @@ class Pass {
   #finished(): boolean {
     const window = this.#window;
     const idle = window.inFlightCount === 0 && window.issuableCount === 0 && window.plannedCount === 0;
-    return this.#planner === 'done' && idle && !this.#committing;
+    return this.#planner === 'done' && idle && !this.#committing && !this.#flush;
   }
 
   async #end(): Promise<PassEnd> {
     const failure = this.#failure;
     if (failure?.atStore) throw failure.error;
     const again = this.#silent || (this.#in.progress.pass === 'changed' && this.#liedAt !== null);
-    // A commit that hangs leaves its intent behind; nothing to add.
-    if (failure && this.#committing) throw failure.error;
-    const signal = failure ? AbortSignal.timeout(ABORT_MS) : this.#in.signal;
-    const last = this.#record(this.#window.checkpoint('last'), !failure && again, signal);
+    // A commit or flush that hangs leaves its intent behind; nothing to add.
+    if (failure && (this.#committing || this.#isFlushing())) throw failure.error;
+    const last = this.#recordLast(!failure && again, failure ? AbortSignal.timeout(ABORT_MS) : this.#in.signal);
     if (!failure) {
       await last;
       return { kind: this.#silent ? 'tracker silent' : again ? 'tracker lied' : 'done', progress: this.#progress };
@@ -161,6 +166,16 @@ class Pass {
     // What fails here costs a resume from the checkpoint before; the failure to report is the first one.
     await last.catch(() => undefined);
     throw failure.error;
+  }
+
+  async #recordLast(again: boolean, signal: AbortSignal): Promise<void> {
+    const items = this.#window.finishedItems();
+    await this.#flushTarget(items, signal);
+    await this.#record(this.#window.checkpoint('last', items.length), again);
+  }
+
+  #isFlushing(): boolean {
+    return this.#flush !== null && !this.#flush.done;
   }
 
   async #plan(): Promise<void> {
@@ -250,7 +265,6 @@ class Pass {
   #itemDone(item: CopyItem): void {
     this.#window.finish(item);
     addCounters(this.#live, item.done);
-    this.#in.inFlight.finished(item.bytes, this.#in.clock());
     this.#tell();
   }
 
@@ -269,7 +283,7 @@ class Pass {
 
   async #readAndSend(item: CopyItem, bytes: Buffer): Promise<void> {
     const { first, count } = item.run;
-    await this.#in.source.read(first * LEAF_SIZE, bytes, this.#io.signal);
+    await this.#timed('read', bytes.byteLength, () => this.#in.source.read(first * LEAF_SIZE, bytes, this.#io.signal));
     const digests = new Uint8Array(count * DIGEST_SIZE);
     const runs: Run[] = [];
     for (let i = 0; i < count; i++) {
@@ -307,11 +321,20 @@ class Pass {
       return;
     }
     const from = offset - item.run.first * LEAF_SIZE;
-    await this.#in.target.write(offset, bytes.subarray(from, from + length), this.#io.signal);
+    const piece = bytes.subarray(from, from + length);
+    await this.#timed('write', length, () => this.#in.target.write(offset, piece, this.#io.signal));
     item.done.bytesSent += length;
     for (let leaf = run.first; leaf < run.first + run.count; leaf++) {
       if (runsHave(this.#in.redo, leaf)) item.done.bytesResent += this.#layout.leafLength(leaf);
     }
+  }
+
+  async #timed(stage: Stage, bytes: number, act: () => Promise<void>): Promise<void> {
+    const { clock, inFlight } = this.#in;
+    const began = clock();
+    await act();
+    const now = clock();
+    inFlight.finished(stage, bytes, now - began, now);
   }
 
   /** The tracker missed a change. When only a sample is looked at, the pass ends here and starts again over everything. */
@@ -320,40 +343,83 @@ class Pass {
     if (this.#in.progress.pass === 'changed') this.#stopping = true;
   }
 
-  #commitWhenDue(): void {
-    if (this.#committing) return;
+  /**
+   * Begins what is due: a flush of what is finished; a commit that records what the last flush covered; a commit that
+   * intends what is planned. Commits never overlap; a flush runs beside those that intend, for over a long link it takes
+   * as long as many of them.
+   */
+  #checkpointWhenDue(): void {
     const window = this.#window;
-    // Half the window: the other half is copied meanwhile.
-    const enough = this.#in.window.bytes / 2;
+    if (this.#flush === null && this.#isDue()) this.#beginFlush();
+    if (this.#committing) return;
+    const flushed = this.#flush?.done ? this.#flush : null;
     const starving = window.plannedCount > 0 && window.issuableCount <= Math.max(16, 2 * this.#in.inFlight.limit);
-    const blocked = this.#planner === 'blocked' && window.recordableCount * 2 >= window.count;
-    const late = window.recordableCount > 0 && this.#in.clock() - this.#lastCommit >= CHECKPOINT_MS;
-    const due = window.recordableBytes >= enough || blocked || late;
-    if (!starving && !due) return;
-    const checkpoint = window.checkpoint(due || window.recordableBytes >= enough / 2 ? 'both' : 'intend');
-    this.#committing = this.#record(checkpoint, false, this.#io.signal)
+    if (!flushed && !starving) return;
+    const checkpoint = flushed ? window.checkpoint('both', flushed.count) : window.checkpoint('intend');
+    this.#committing = this.#record(checkpoint, false)
+      .then(() => {
+        if (flushed) this.#recordMs = this.#in.clock() - flushed.began;
+      })
       .catch((error) => this.#fail(error, true))
       .finally(() => {
+        if (flushed) this.#flush = null;
         this.#committing = null;
         this.#wakePlanner?.();
         this.#rouse();
       });
   }
 
+  #isDue(): boolean {
+    const window = this.#window;
+    const blocked = this.#planner === 'blocked' && window.recordableCount * 2 >= window.count;
+    const late = window.recordableCount > 0 && this.#in.clock() - this.#lastRecord >= CHECKPOINT_MS;
+    return window.recordableBytes >= this.#enough() || blocked || late;
+  }
+
+  #beginFlush(): void {
+    const items = this.#window.finishedItems();
+    const flush = { count: items.length, began: this.#in.clock(), done: false };
+    this.#flush = flush;
+    this.#flushTarget(items, this.#io.signal).then(
+      () => {
+        flush.done = true;
+        this.#rouse();
+      },
+      (error) => {
+        this.#flush = null;
+        // A refused flush may have dropped writes: nothing since the last commit may be recorded, whatever a second says.
+        this.#fail(error, true);
+      },
+    );
+  }
+
+  async #flushTarget(items: readonly CopyItem[], signal: AbortSignal): Promise<void> {
+    if (items.some((item) => item.wrote)) await this.#in.target.flush(signal);
+  }
+
   /**
-   * Flushes what the checkpoint records, puts it into the leaf table, commits.
+   * Finished bytes that are worth a checkpoint: half the window, so that the other half is copied meanwhile; less where the
+   * other half would be copied before the checkpoint is through, as over a long link.
+   */
+  #enough(): number {
+    const { inFlight, window } = this.#in;
+    const meanwhile = inFlight.rate('write') * this.#recordMs + this.#weight * CHUNK_SIZE;
+    return Math.min(window.bytes / 2, Math.max(window.bytes / 8, window.bytes - meanwhile));
+  }
+
+  /**
+   * Puts what the checkpoint records, flushed before, into the leaf table and commits.
    *
    * @param again the next pass looks at everything, from 0
    */
-  async #record(checkpoint: WindowCheckpoint<CopyItem>, again: boolean, signal: AbortSignal): Promise<void> {
+  async #record(checkpoint: WindowCheckpoint<CopyItem>, again: boolean): Promise<void> {
     const counters = { ...this.#progress.counters };
-    // Taken now: what is skipped while the flush runs lies beyond this checkpoint's low-water mark.
+    // Taken now: what is skipped during the commit lies beyond this checkpoint's low-water mark.
     if (checkpoint.intent.length === 0 && checkpoint.lowWater === this.#window.frontier) {
       addCounters(counters, this.#skips);
       addCounters(this.#live, this.#skips);
       this.#skips = nothingDone();
     }
-    if (checkpoint.finished.some((item) => item.wrote)) await this.#in.target.flush(signal);
     const changed = new Map(this.#marks.map((mark) => [mark.group, mark]));
     for (const item of checkpoint.finished) {
       addCounters(counters, item.done);
@@ -372,7 +438,7 @@ class Pass {
     };
     await this.#in.store.commit(progress, [...changed.values()]);
     this.#progress = progress;
-    this.#lastCommit = this.#in.clock();
+    if (checkpoint.finished.length > 0) this.#lastRecord = this.#in.clock();
     this.#window.committed();
     for (const item of checkpoint.finished) this.#cache.release(item.group.group);
     if (this.#marks.length > 0) {
@@ -405,7 +471,7 @@ class Pass {
     const idle = async () => {
       await planning;
       await this.#committing;
-      while (this.#weight > 0) await this.#sleep();
+      while (this.#weight > 0 || this.#isFlushing()) await this.#sleep();
     };
     const hung = new Promise<void>((resolve) => {
       this.#io.signal.addEventListener('abort', () => setTimeout(resolve, ABORT_MS), { once: true });

@@ -187,12 +187,14 @@ class Verification {
     try {
       if (this.#failure) throw this.#failure.error;
       const bytes = buffer.subarray(0, length);
+      const began = clock();
       await target.read(run.first * LEAF_SIZE, bytes, signal);
+      const now = clock();
+      inFlight.finished('read', length, now - began, now);
       for (let i = 0; i < run.count; i++) {
         const end = Math.min(length, (i + 1) * LEAF_SIZE);
         digestInto(bytes.subarray(i * LEAF_SIZE, end), found, (run.first + i - base) * DIGEST_SIZE);
       }
-      inFlight.finished(length, clock());
     } catch (error) {
       this.#failure ??= { error };
       throw error;

@@ -96,6 +96,11 @@ export class CopyWindow<T extends WindowItem> {
     return this.#prefixCount - (this.#open?.recorded ?? 0);
   }
 
+  /** The finished prefix: what a flush begun now covers. */
+  finishedItems(): T[] {
+    return this.#items.slice(0, this.#prefixCount);
+  }
+
   /** Bytes of all finished items of the prefix. */
   get recordableBytes(): number {
     return this.#prefixBytes;
@@ -163,10 +168,12 @@ export class CopyWindow<T extends WindowItem> {
    *
    * @param what `both`: record the finished prefix and intend what is planned. `intend`: only that, so that no flush is
    *   needed. `last`: record; intended items that were never issued leave the intent, and nothing may be issued afterwards.
+   * @param flushed items of the finished prefix that the last flush covered: only they may be recorded. Default: all
    */
-  checkpoint(what: 'both' | 'intend' | 'last' = 'both'): WindowCheckpoint<T> {
+  checkpoint(what: 'both' | 'intend' | 'last' = 'both', flushed = this.#prefixCount): WindowCheckpoint<T> {
     if (this.#open) throw new Error('a commit is open');
-    const recorded = what === 'intend' ? 0 : this.#prefixCount;
+    if (flushed > this.#prefixCount) throw new RangeError(`${flushed} items cannot have been flushed`);
+    const recorded = what === 'intend' ? 0 : flushed;
     const intended = what === 'last' ? this.#issuedCount : this.#items.length;
     const left = this.#items[recorded];
     const lowWater = left ? left.run.first : this.#frontier;

@@ -31,7 +31,7 @@ export interface CopyPlan {
 export interface CopyLimits {
   /** Bytes of buffers in all. Default 16 MiB; a far target needs rate times round trip. Range 512 KiB to 64 MiB. */
   bufferBytes?: number;
-  /** Chunks in flight at the start. Default 8. */
+  /** Chunks in flight at the start. Default 8; 32 when one of the disks is 10 ms away or more. */
   startInFlight?: number;
   /** What an interruption can cost and how much a commit says; see {@link WindowLimits}. Smaller: more commits. */
   window?: Partial<WindowLimits>;
@@ -77,6 +77,11 @@ export interface CopyResult {
   trackerLied: number | null;
 }
 
+/** Chunks in flight that fill a local link. */
+const LEAST_IN_FLIGHT = 8;
+/** Round trip from which on the first chunks are not held back until it is known what the path carries, ms. */
+const FAR_MS = 10;
+const FAR_START = 32;
 /** Time between two calls of onProgress, ms. */
 const PROGRESS_MS = 250;
 
@@ -107,7 +112,9 @@ async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyR
   const clock = request.clock ?? (() => performance.now());
   const tell = throttled(request.onProgress, clock);
   const most = Math.min(64, Math.max(source.maxInFlight, target.maxInFlight, 1));
-  const limits = { start: request.limits?.startInFlight ?? 8, most, sampleMs: 100 };
+  const far = Math.max(source.roundTripMs ?? 0, target.roundTripMs ?? 0) >= FAR_MS;
+  const start = request.limits?.startInFlight ?? (far ? FAR_START : LEAST_IN_FLIGHT);
+  const limits = { least: LEAST_IN_FLIGHT, start, most, sampleMs: 25 };
   if (signal.aborted) throw new GodwitError('CANCELED', label, {}, { cause: signal.reason });
 
   for (let attempt = 1; ; attempt++) {

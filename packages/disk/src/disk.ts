@@ -37,6 +37,8 @@ export interface Disk {
   readonly size: number;
   /** Requests it is worthwhile to keep in flight at once, at most. Default of implementations: 64. */
   readonly maxInFlight: number;
+  /** Time to where the bytes are and back, ms, when it was opened: a hint. Absent: next door. */
+  readonly roundTripMs?: number | undefined;
   /** True when writes are refused. */
   readonly readOnly: boolean;
   /** False when the implementation can only answer `data` (extents() then gives one data extent). */

@@ -2,36 +2,40 @@ import { CHUNK_SIZE } from './disk.ts';
 
 /** Bounds of an {@link InFlight}; in chunks of 512 KiB. */
 export interface InFlightLimits {
-  /** Where it starts. Default 8: fills a local link. */
+  /** What it never goes below. Default 8: fills a local link. */
+  least: number;
+  /** Where it starts. */
   start: number;
   /** Where growth ends. Range 1 to 64; more was never faster. */
   most: number;
-  /** Time to watch before a step is judged, ms. Default 100; and one window's worth of bytes at least. */
+  /** Shortest time over which a rate is measured, ms. Default 25. */
   sampleMs: number;
 }
 
-/** A raise must win this much, or it is taken back. */
-const WORTHWHILE = 1.05;
-/** Samples to wait after a raise that was taken back; the link may have changed by then. */
-const REST = 8;
+/** The two waits of a chunk: for its bytes, and for the acknowledgement of its write. */
+export type Stage = 'read' | 'write';
+
+/** Twice what the path holds: room to find out that it holds more, and for what waits at its ends. */
+const GAIN = 2;
+/** Samples of which the best rate counts; older ones are forgotten, for the path may change. */
+const SAMPLES = 16;
+/** A shorter wait says more about a cache than about a path, ms. */
+const SHORTEST_MS = 0.05;
 
 /**
- * How many chunks to keep in flight: climbs while throughput rises. Pure: told of finished bytes with the time, asked for
- * the limit.
+ * How many chunks to keep in flight: twice rate times shortest wait, summed over both stages. By Little's law half of that
+ * keeps the slowest part of the path busy at the rate seen; the other half lets a rate that is still held back by the
+ * limit double with each round trip. Pure: told of finished requests with the time, asked for the limit.
  *
- * - *climbing*: after each sample the limit is doubled. When the last raise did not win 5 % it is taken back: resting.
- * - *resting*: nothing changes for eight samples, then one raise is tried: climbing.
- *
- * Only samples in which the limit was reached count: an idle or rate-limited copy proves nothing.
+ * A local path waits a millisecond and stays at the least; 1 Gb/s over 100 ms goes to 48 within four round trips. Climbing
+ * by trial (doubling, taking back what did not win 5 %) was tried before: one slow flush in a sample held it down for
+ * seconds.
  */
 export class InFlight {
   readonly #limits: InFlightLimits;
+  readonly #stages: Record<Stage, Sampled> = { read: new Sampled(), write: new Sampled() };
   #limit: number;
-  #before = 0;
-  #beforeRate = 0;
-  #rest = 0;
   #sampleStart: number;
-  #sampleBytes = 0;
   #reached = false;
 
   /** @param now ms of the caller's clock */
@@ -46,38 +50,57 @@ export class InFlight {
     return this.#limit;
   }
 
+  /** Best rate of late at which a stage finished, bytes per ms; 0: not known yet. */
+  rate(stage: Stage): number {
+    return this.#stages[stage].rate;
+  }
+
   /** The caller had more work than the limit allowed. */
   held(): void {
     this.#reached = true;
   }
 
-  /** Bytes were finished at `now` (ms). */
-  finished(bytes: number, now: number): void {
-    this.#sampleBytes += bytes;
+  /** A request was finished at `now` (ms) after `took` ms. */
+  finished(stage: Stage, bytes: number, took: number, now: number): void {
+    this.#stages[stage].add(bytes, took);
+    const { read, write } = this.#stages;
     const elapsed = now - this.#sampleStart;
-    if (elapsed < this.#limits.sampleMs || this.#sampleBytes < this.#limit * CHUNK_SIZE) return;
-    const rate = this.#sampleBytes / elapsed;
-    const counts = this.#reached;
+    const shortest = Math.min(read.shortest, write.shortest);
+    if (elapsed < Math.max(this.#limits.sampleMs, shortest)) return;
+    read.sample(elapsed);
+    write.sample(elapsed);
     this.#sampleStart = now;
-    this.#sampleBytes = 0;
+    const wanted = Math.ceil((GAIN * (read.held + write.held)) / CHUNK_SIZE);
+    const limit = Math.min(this.#limits.most, Math.max(this.#limits.least, wanted));
+    // A copy that did not use its limit up says nothing about a lower one.
+    if (limit > this.#limit || this.#reached) this.#limit = limit;
     this.#reached = false;
-    if (counts) this.#judge(rate);
+  }
+}
+
+/** Rates and waits of one stage. */
+class Sampled {
+  readonly #rates: number[] = [];
+  #bytes = 0;
+  shortest = Number.POSITIVE_INFINITY;
+
+  add(bytes: number, took: number): void {
+    this.#bytes += bytes;
+    this.shortest = Math.min(this.shortest, Math.max(SHORTEST_MS, took));
   }
 
-  #judge(rate: number): void {
-    if (this.#rest > 0) {
-      this.#rest--;
-      if (this.#rest > 0) return;
-      this.#before = 0;
-    } else if (this.#before > 0 && rate < this.#beforeRate * WORTHWHILE) {
-      this.#limit = this.#before;
-      this.#before = 0;
-      this.#rest = REST;
-      return;
-    }
-    if (this.#limit >= this.#limits.most) return;
-    this.#before = this.#limit;
-    this.#beforeRate = rate;
-    this.#limit = Math.min(this.#limits.most, this.#limit * 2);
+  sample(elapsed: number): void {
+    this.#rates.push(this.#bytes / elapsed);
+    this.#bytes = 0;
+    if (this.#rates.length > SAMPLES) this.#rates.shift();
+  }
+
+  get rate(): number {
+    return Math.max(0, ...this.#rates);
+  }
+
+  /** Bytes that this stage holds at that rate when nothing queues. */
+  get held(): number {
+    return this.#rates.length === 0 || this.rate === 0 ? 0 : this.rate * this.shortest;
   }
 }

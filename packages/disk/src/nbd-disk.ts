@@ -30,6 +30,7 @@ export async function openNbd(address: NbdAddress, options: NbdOptions = {}, sig
 class NbdDisk implements Disk {
   readonly size: number;
   readonly maxInFlight = 64;
+  readonly roundTripMs: number;
   readonly readOnly: boolean;
   readonly sparse: boolean;
   readonly #link: NbdLink;
@@ -42,10 +43,11 @@ class NbdDisk implements Disk {
   #partialWrites: Promise<unknown> = Promise.resolve();
 
   constructor(link: NbdLink, address: NbdAddress, options: NbdOptions) {
-    const { size, flags, contexts, minBlock, maxPayload } = link.export;
+    const { size, flags, contexts, minBlock, maxPayload, roundTripMs } = link.export;
     const changed = address.changedContext;
     this.#link = link;
     this.size = size;
+    this.roundTripMs = roundTripMs;
     this.readOnly = address.readOnly;
     this.sparse = contexts.has('base:allocation');
     this.#changedContext = changed !== undefined && contexts.has(changed) ? changed : null;

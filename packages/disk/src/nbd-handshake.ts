@@ -16,6 +16,8 @@ export interface NbdExport {
   minBlock: number;
   /** Bytes of one read or write at most. */
   maxPayload: number;
+  /** Time from an option to its reply, ms. */
+  roundTripMs: number;
 }
 
 /** The two directions of a connection during negotiation. */
@@ -89,13 +91,14 @@ export async function negotiate(stream: HandshakeStream, wish: HandshakeWish): P
     stream.send(Buffer.concat([opening, wire.encodeOption(OPT_LEAVES, Buffer.from(wish.export, 'utf8'))]));
     const reply = await answer(OPT_LEAVES);
     if (reply.type !== wire.REP_ACK) throw optionRefused(wish, `hashing export "${wish.export}"`, reply);
-    return { size: 0, flags: 0, structured: false, contexts: new Map(), minBlock: 1, maxPayload: 0 };
+    return { size: 0, flags: 0, structured: false, contexts: new Map(), minBlock: 1, maxPayload: 0, roundTripMs: 0 };
   }
 
   const go = Buffer.concat([wire.encodeString(wish.export), Buffer.from([0, 1, 0, wire.INFO_BLOCK_SIZE])]);
   const count = Buffer.alloc(4);
   count.writeUInt32BE(wish.contexts.length, 0);
   const contextsWish = Buffer.concat([wire.encodeString(wish.export), count, ...wish.contexts.map(wire.encodeString)]);
+  const asked = performance.now();
   stream.send(
     Buffer.concat([
       opening,
@@ -106,6 +109,7 @@ export async function negotiate(stream: HandshakeStream, wish: HandshakeWish): P
   );
 
   const structured = (await answer(wire.OPT_STRUCTURED_REPLY)).type === wire.REP_ACK;
+  const roundTripMs = performance.now() - asked;
   const contexts = new Map<string, number>();
   for (let n = 0; ; n++) {
     const reply = await answer(wire.OPT_SET_META_CONTEXT);
@@ -141,7 +145,7 @@ export async function negotiate(stream: HandshakeStream, wish: HandshakeWish): P
   }
   if (size < 0) throw fail('it did not tell the size of the export');
   if (size > Number.MAX_SAFE_INTEGER) throw fail('the export is larger than 8 PiB');
-  return { size, flags, structured, contexts: structured ? contexts : new Map(), minBlock, maxPayload };
+  return { size, flags, structured, contexts: structured ? contexts : new Map(), minBlock, maxPayload, roundTripMs };
 }
 
 /** The way in for servers without GO: one option, no errors, no structured replies. */
@@ -165,6 +169,7 @@ async function exportByName(
     contexts: new Map(),
     minBlock: 1,
     maxPayload: wire.DEFAULT_MAX_PAYLOAD,
+    roundTripMs: 0,
   };
 }
 

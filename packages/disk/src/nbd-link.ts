@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GodwitError } from '@godwit/domain';
 import { AbortWatch } from './abort-watch.ts';
-import type { SessionWish } from './agent-wire.ts';
 import type { NbdAddress } from './disk-address.ts';
 import { type ConnectionOwner, connectNbd, type NbdConnection } from './nbd-connection.ts';
 import { addressLabel, replyError } from './nbd-errors.ts';
 import type { NbdExport } from './nbd-handshake.ts';
 import type { NbdRequest } from './nbd-request.ts';
+import type { AgentSession } from './nbd-stream.ts';
 import * as wire from './nbd-wire.ts';
 
 /** How an NBD disk behaves. */
@@ -22,7 +22,7 @@ export interface NbdOptions {
   /** zero() punches holes, or keeps the space allocated. Default `punch`. */
   zeroing?: 'punch' | 'allocate';
   /** What an agent wants to hear before anything else. */
-  session?: SessionWish;
+  session?: AgentSession;
   /** Open requests on each connection before another one is opened. Default 16; encrypted 4. */
   connectionShare?: number;
 }
@@ -48,6 +48,12 @@ export interface NbdCall {
  */
 const CONNECTION_SHARE = 16;
 const TLS_CONNECTION_SHARE = 4;
+/**
+ * A server on another machine that is further away than this, ms, gets all its connections with the first requests: each carries a window of
+ * a few MiB per round trip, and one opened only under load comes two round trips late.
+ */
+const FAR_MS = 10;
+const FAR_CONNECTION_SHARE = 2;
 /** Lost connections that one request survives. */
 const MAX_LOSSES = 3;
 /** An aborted read whose bytes are arriving right now settles when they have come, or after that. */
@@ -74,14 +80,15 @@ export class NbdLink implements ConnectionOwner {
   readonly #connectTimeoutMs: number;
   readonly #stallTimeoutMs: number;
   readonly #reconnectForMs: number;
-  readonly #share: number;
-  readonly #session: SessionWish | undefined;
+  #share: number;
+  readonly #session: AgentSession | undefined;
   readonly #aborts = new AbortWatch<NbdRequest>((request) => this.#abandon(request));
   readonly #closing = new AbortController();
   #info: NbdExport | null = null;
   #connections: NbdConnection[] = [];
   #maxConnections = 1;
-  #growing = false;
+  /** Connections being made beside the present ones. */
+  #growing = 0;
   #reviving = false;
   /** Requests that wait for a connection. */
   #waiting: NbdRequest[] = [];
@@ -120,6 +127,8 @@ export class NbdLink implements ConnectionOwner {
       throw new GodwitError('UNSUPPORTED', this.label, { what: 'writing (the export is read-only)' });
     }
     this.#info = connection.info;
+    const isFar = 'host' in this.#address.transport && connection.info.roundTripMs > FAR_MS;
+    if (isFar) this.#share = Math.min(this.#share, FAR_CONNECTION_SHARE);
     if ((flags & wire.FLAG_CAN_MULTI_CONN) !== 0) this.#maxConnections = this.#address.connections ?? 4;
     this.#connections.push(connection);
   }
@@ -251,7 +260,7 @@ export class NbdLink implements ConnectionOwner {
       this.#revive();
       return;
     }
-    if (best.open >= this.#share && this.#connections.length < this.#maxConnections) this.#grow();
+    if (best.open >= this.#share) this.#grow();
     best.submit(request);
   }
 
@@ -318,20 +327,22 @@ export class NbdLink implements ConnectionOwner {
     return this.#dead === null;
   }
 
-  /** Opens one more connection beside the present ones; when that fails it stays at those. */
+  /** Opens one more connection beside the present ones, all of them when the server is far; when that fails it stays at those. */
   #grow(): void {
-    if (this.#growing) return;
-    this.#growing = true;
-    this.#call(this.#closing.signal)
-      .then(
-        (connection) => this.#adopt(connection),
-        () => {
-          this.#maxConnections = Math.max(1, this.#connections.length);
-        },
-      )
-      .finally(() => {
-        this.#growing = false;
-      });
+    const most = this.#share <= FAR_CONNECTION_SHARE ? this.#maxConnections : 1;
+    while (this.#growing < most && this.#connections.length + this.#growing < this.#maxConnections) {
+      this.#growing++;
+      this.#call(this.#closing.signal)
+        .then(
+          (connection) => this.#adopt(connection),
+          () => {
+            this.#maxConnections = Math.max(1, this.#connections.length);
+          },
+        )
+        .finally(() => {
+          this.#growing--;
+        });
+    }
   }
 
   /** Calls the server until it answers, then sends what waits. */

@@ -16,6 +16,10 @@ export abstract class WrappedDisk implements Disk {
     return this.inner.maxInFlight;
   }
 
+  get roundTripMs(): number | undefined {
+    return this.inner.roundTripMs;
+  }
+
   get readOnly(): boolean {
     return this.inner.readOnly;
   }

@@ -82,9 +82,14 @@ describe('a server that is killed again and again', () => {
     let server = await start();
     let killing = true;
     const random = seededRandom(2_024);
+    let flushes = 0;
+    let ended = false;
     const killer = (async () => {
       for (let n = 0; n < 8; n++) {
+        const before = flushes;
         await sleep(40 + random() * 120);
+        // However slow the machine: no request is to lose more connections than a disk puts up with.
+        while (flushes === before && !ended) await sleep(5);
         await server.kill();
         await sleep(random() * 60);
         server = await start();
@@ -93,29 +98,32 @@ describe('a server that is killed again and again', () => {
     })();
     const model = Buffer.alloc(size);
     let disk = await openDisk(server.address);
-    let flushes = 0;
-    for (let round = 1; killing || round < 4; round++) {
-      const offset = Math.floor(random() * 32) * 65_536;
-      const bytes = Buffer.alloc(8 * 65_536, round);
-      for (;;) {
-        try {
-          const parts = Array.from({ length: 8 }, (_, n) => n * 65_536);
-          await Promise.all(parts.map((at) => disk.write(offset + at, bytes.subarray(at, at + 65_536))));
-          await disk.flush();
-          flushes++;
-          break;
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'CONNECTION_FAILED' });
-          await disk.close();
-          disk = await reopened(server.address);
+    try {
+      for (let round = 1; killing || round < 4; round++) {
+        const offset = Math.floor(random() * 32) * 65_536;
+        const bytes = Buffer.alloc(8 * 65_536, round);
+        for (;;) {
+          try {
+            const parts = Array.from({ length: 8 }, (_, n) => n * 65_536);
+            await Promise.all(parts.map((at) => disk.write(offset + at, bytes.subarray(at, at + 65_536))));
+            await disk.flush();
+            flushes++;
+            break;
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'CONNECTION_FAILED' });
+            await disk.close();
+            disk = await reopened(server.address);
+          }
         }
+        bytes.copy(model, offset);
+        const seen = Buffer.alloc(8 * 65_536);
+        await disk.read(offset, seen);
+        expect(seen.equals(bytes)).toBe(true);
       }
-      bytes.copy(model, offset);
-      const seen = Buffer.alloc(8 * 65_536);
-      await disk.read(offset, seen);
-      expect(seen.equals(bytes)).toBe(true);
+    } finally {
+      ended = true;
+      await killer;
     }
-    await killer;
     expect(flushes).toBeGreaterThan(0);
     await expectContent(disk, model);
     await disk.close();
