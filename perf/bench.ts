@@ -58,51 +58,56 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(imageFolder(IMAGE_BYTES), 'godwit-bench-'));
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const bench: Bench = { folder, rounds, quick: values.quick, seed: values.seed, say };
-  const results: ScenarioResult[] = [];
   const clean = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('SIGINT', () => {
     clean();
     process.exit(130);
   });
+  const failed: string[] = [];
   try {
     await installProduct();
     for (const scenario of chosen) {
+      const began = performance.now();
       say(`${scenario.id}: ${scenario.title}`);
-      results.push(await scenario.run(bench));
+      try {
+        save(await scenario.run(bench), rounds);
+        say(`${scenario.id} took ${((performance.now() - began) / 60_000).toFixed(1)} minutes`);
+      } catch (error) {
+        // The others are worth having all the same, and what they showed is kept already.
+        failed.push(scenario.id);
+        say(`${scenario.id} failed: ${error instanceof Error ? error.stack : String(error)}`);
+      }
       rmSync(folder, { recursive: true, force: true });
       mkdirSync(folder);
     }
   } finally {
     clean();
   }
-  save(results, rounds);
+  if (failed.length === 0) return;
+  say(`Without result: ${failed.join(', ')}`);
+  process.exitCode = 1;
 }
 
-function save(results: readonly ScenarioResult[], rounds: number): void {
+/** Prints a scenario, writes its JSON and, when asked to, its place in the documentation. */
+function save(result: ScenarioResult, rounds: number): void {
   const machine = describeMachine();
   const conditions = { machine, rounds, quick: values.quick, seed: values.seed };
-  const markdown = results.map(toMarkdown).join('\n');
   mkdirSync(values.output, { recursive: true });
-  for (const result of results) {
-    const name = `${result.id.toLowerCase()}${values.quick ? '-quick' : ''}`;
-    writeFileSync(join(values.output, `${name}.json`), `${JSON.stringify({ ...conditions, ...result }, null, 1)}\n`);
-  }
-  process.stdout.write(`${markdown}\n${describeConditions(conditions)}\n`);
-  if (values.document) document(results, describeConditions(conditions));
+  const name = `${result.id.toLowerCase()}${values.quick ? '-quick' : ''}`;
+  writeFileSync(join(values.output, `${name}.json`), `${JSON.stringify({ ...conditions, ...result }, null, 1)}\n`);
+  process.stdout.write(`${toMarkdown(result)}\n${describeConditions(conditions)}\n\n`);
+  if (values.document) document(result, describeConditions(conditions));
 }
 
-/** Replaces the sections of these scenarios in the page; each stands between two marks that name it. */
-function document(results: readonly ScenarioResult[], conditions: string): void {
+/** Replaces the section of this scenario in the page; it stands between two marks that name it. */
+function document(result: ScenarioResult, conditions: string): void {
   const page = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
-  let text = readFileSync(page, 'utf8');
-  for (const result of results) {
-    const [from, to] = [`<!-- ${result.id} -->`, `<!-- end of ${result.id} -->`];
-    const [start, end] = [text.indexOf(from), text.indexOf(to)];
-    if (start < 0 || end < start) throw new Error(`${page} has no place for ${result.id}`);
-    const section = `${from}\n${toMarkdown(result)}\nMeasured on ${conditions}.\n`;
-    text = text.slice(0, start) + section + text.slice(end);
-  }
-  writeFileSync(page, text);
+  const text = readFileSync(page, 'utf8');
+  const [from, to] = [`<!-- ${result.id} -->`, `<!-- end of ${result.id} -->`];
+  const [start, end] = [text.indexOf(from), text.indexOf(to)];
+  if (start < 0 || end < start) throw new Error(`${page} has no place for ${result.id}`);
+  const section = `${from}\n${toMarkdown(result)}\nMeasured on ${conditions}.\n`;
+  writeFileSync(page, text.slice(0, start) + section + text.slice(end));
 }
 
 function describeConditions({

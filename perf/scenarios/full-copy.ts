@@ -108,7 +108,7 @@ async function overNbd(ground: Ground): Promise<Heat> {
     bench.say('P1 NBD to NBD: looking for the best setting of nbdcopy');
     const trials = await compete(
       nbdcopySettings.map((setting) => nbdcopy(setting)),
-      bench.quick ? 1 : 3,
+      bench.quick ? 1 : 2,
       data,
       bench.say,
     );

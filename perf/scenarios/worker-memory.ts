@@ -23,7 +23,7 @@ export const workerMemory: Scenario = {
       await makeDisk(join(source, 'four', `${disk}.raw`), { seed: `${bench.seed}/${disk}`, size, data });
     }
     const run = (): Promise<Figures> => oneExecution(bench, source);
-    const rounds = Math.min(bench.rounds, bench.quick ? 1 : 3);
+    const rounds = Math.min(bench.rounds, bench.quick ? 1 : 2);
     const standings = await compete([{ name: WORKER, side: 'product', run }], rounds, data * DISKS.length, bench.say);
     const heat = {
       title: 'One execution',
