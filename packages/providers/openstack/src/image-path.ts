@@ -63,9 +63,7 @@ async function imageOf(cloud: Cloud, key: string, disk: string, frozen: FrozenDi
   if (known !== undefined) return imageReady(cloud, known.id);
   const volume = await thawedVolume(cloud, key, disk, frozen);
   const id = await findOrCreate(
-    async () =>
-      (await cloud.images.images({ name })).find((image) => image.owner === undefined || image.name === name)?.id ??
-      null,
+    async () => (await frozenImages(cloud, key)).find((image) => image.name === name)?.id ?? null,
     () => cloud.volumes.uploadToImage(volume.id, name),
   );
   await cloud.images.setProperties(id, marksOf(key, 'source'));

@@ -1,5 +1,6 @@
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import type { LedgerEntry, ProviderContext } from '@godwit/provider';
+import type { Volume } from './client/block-storage.ts';
 import type { Cloud } from './client/cloud.ts';
 import type { Flavor, Server } from './client/compute.ts';
 import type { Port } from './client/network.ts';
@@ -286,16 +287,30 @@ async function hostKeysOf(cloud: Cloud, server: Server): Promise<string[]> {
 /** Attaches what is not attached yet; a volume that hangs on another minion of ours is taken from it. */
 export async function attachVolumes(cloud: Cloud, minion: Minion, volumeIds: readonly string[]): Promise<void> {
   for (const id of volumeIds) {
-    const volume = await cloud.volumes.volume(id);
+    const volume = await settled(cloud, id);
     const holder = volume.attachments?.[0]?.server_id;
-    if (holder === minion.server.id && volume.status === 'in-use') continue;
-    if (holder !== undefined && holder !== minion.server.id) await takeFrom(cloud, id, holder);
-    if (holder !== minion.server.id) {
-      await volumeReady(cloud, id);
-      await cloud.compute.attach(minion.server.id, id);
-    }
+    if (holder === minion.server.id) continue;
+    if (holder !== undefined) await takeFrom(cloud, id, holder);
+    await volumeReady(cloud, id);
+    await cloud.compute.attach(minion.server.id, id);
   }
   for (const id of volumeIds) await volumeReady(cloud, id, 'in-use');
+}
+
+/** The volume when nobody is about to attach or to detach it: a worker that died may have begun to. */
+function settled(cloud: Cloud, id: string): Promise<Volume> {
+  const object = `volume ${id} of ${cloud.label}`;
+  return waitUntil(
+    cloud.signal,
+    { object, until: 'available or in use', seconds: 600 },
+    () => cloud.volumes.volume(id),
+    ({ status }) => {
+      if (status.startsWith('error')) {
+        throw new GodwitError('PLATFORM_ERROR', object, { reason: `its status is ${status}` });
+      }
+      return status === 'available' || status === 'in-use';
+    },
+  );
 }
 
 async function takeFrom(cloud: Cloud, volumeId: string, serverId: string): Promise<void> {
@@ -329,7 +344,8 @@ export async function detachVolumes(cloud: Cloud, serverId: string, volumeIds: r
   }
 }
 
-async function deleteServer(cloud: Cloud, server: Server): Promise<void> {
+/** Deletes a minion that does not answer: its volumes are detached by that, and the next call makes another. */
+export async function deleteServer(cloud: Cloud, server: Server): Promise<void> {
   await orNull(cloud.compute.deleteServer(server.id));
   await gone(cloud, `instance ${server.name} of ${cloud.label}`, () => cloud.compute.server(server.id));
 }

@@ -1,13 +1,14 @@
 import { pushAgent } from '@godwit/agent';
 import type { DiskAddress } from '@godwit/disk';
+import { GodwitError } from '@godwit/domain';
 import type { OpenDisks, ProviderContext } from '@godwit/provider';
 import type { Cloud } from './client/cloud.ts';
-import { attachVolumes, detachVolumes, type Minion } from './minion.ts';
+import { attachVolumes, deleteServer, detachVolumes, type Minion } from './minion.ts';
 
 /** Characters of a volume's id that a virtio disk shows as its serial number. */
 const SERIAL_LENGTH = 20;
 /** Milliseconds that a minion may take from ACTIVE to an answer by SSH; emulated ones take a minute and more. */
-const SSH_MS = 300_000;
+const SSH_MS = 240_000;
 const DEVICE_MS = 60_000;
 
 export interface ServedVolume {
@@ -26,7 +27,7 @@ export async function serveVolumes(
 ): Promise<OpenDisks> {
   const ids = volumes.map(({ volume }) => volume);
   await attachVolumes(cloud, minion, ids);
-  const agent = await pushAgent({
+  const pushing = pushAgent({
     host: minion.host,
     user: minion.user,
     privateKey: minion.privateKey,
@@ -39,6 +40,14 @@ export async function serveVolumes(
     signal: ctx.signal,
     waitMs: SSH_MS,
     deviceWaitMs: DEVICE_MS,
+  });
+  const agent = await pushing.catch(async (error: unknown) => {
+    const silent = error instanceof GodwitError && error.code === 'CONNECTION_FAILED' && !ctx.signal.aborted;
+    if (silent) {
+      ctx.progress(`Minion ${minion.server.name} does not answer; another takes its place`);
+      await deleteServer(cloud, minion.server);
+    }
+    throw error;
   });
   let closing: Promise<void> | null = null;
   const addresses: Record<string, DiskAddress> = agent.addresses;

@@ -5,7 +5,7 @@ import type { Cloud } from './client/cloud.ts';
 import type { Image } from './client/image.ts';
 import { checkKey, digest, isMarked, marksOf, PREFIX } from './mark.ts';
 import { removeMinion } from './minion.ts';
-import { findOrCreate, gone, orNull, snapshotReady, volumeReady, waitUntil } from './wait.ts';
+import { findOrCreate, gone, makeReady, orNull, snapshotReady, volumeReady, waitUntil } from './wait.ts';
 
 /** What was frozen of one disk. */
 export type FrozenDisk =
@@ -25,27 +25,22 @@ export async function frozenVolumes(cloud: Cloud, key: string): Promise<Map<stri
 
 /** Images of a key: the server snapshot, and what was made of volumes to be read by Glance. */
 export async function frozenImages(cloud: Cloud, key: string): Promise<Image[]> {
-  const images = await cloud.images.images({ godwit_key: key });
-  return images.filter((image) => isMarked(image, key));
+  const images = await cloud.images.images({ owner: await cloud.projectId() });
+  // Cinder makes images without our mark; it is put on them afterwards, unless the worker died between.
+  return images.filter((image) => isMarked(image, key) || image.name?.startsWith(`${PREFIX}${key}-`));
 }
 
-/** Times a snapshot that ended in error is taken anew: back ends refuse it while the server is busy with something else. */
-const RETAKES = 3;
-
-/** The snapshot of one volume, ready. */
-export async function freezeVolume(cloud: Cloud, key: string, volume: Volume): Promise<VolumeSnapshot> {
-  for (let retake = 0; ; retake++) {
-    const made = await findOrCreate(
-      async () => (await frozenVolumes(cloud, key)).get(volume.id) ?? null,
-      () => cloud.volumes.createSnapshot(volume.id, sourceName(key, volume.id), marksOf(key, 'source')),
-    );
-    try {
-      return await snapshotReady(cloud, made.id);
-    } catch (error) {
-      if (!(error instanceof GodwitError) || error.code !== 'PLATFORM_ERROR' || retake >= RETAKES) throw error;
-      await deleteSnapshot(cloud, made.id);
-    }
-  }
+/** The snapshot of one volume, ready. Some back ends refuse it while the server is busy with something else. */
+export function freezeVolume(cloud: Cloud, key: string, volume: Volume): Promise<VolumeSnapshot> {
+  return makeReady(
+    () =>
+      findOrCreate(
+        async () => (await frozenVolumes(cloud, key)).get(volume.id) ?? null,
+        () => cloud.volumes.createSnapshot(volume.id, sourceName(key, volume.id), marksOf(key, 'source')),
+      ),
+    (made) => snapshotReady(cloud, made.id),
+    (made) => deleteSnapshot(cloud, made.id),
+  );
 }
 
 /** The server's own snapshot, when its bytes are frozen; the upload may go on. */
@@ -85,19 +80,28 @@ export async function thawedVolume(cloud: Cloud, key: string, disk: string, froz
   const name = sourceName(key, disk);
   const metadata = marksOf(key, 'source', { godwit_disk: disk });
   if (frozen.kind === 'image') await imageReady(cloud, frozen.image);
-  const volume = await findOrCreate(
-    async () => (await sourceVolumes(cloud, key)).find((one) => one.metadata?.godwit_disk === disk) ?? null,
+  return makeReady(
     () =>
-      cloud.volumes.createVolume({
-        name,
-        size: frozen.gib,
-        metadata,
-        ...(frozen.kind === 'volume'
-          ? { snapshot_id: frozen.snapshot, ...(frozen.type === null ? {} : { volume_type: frozen.type }) }
-          : { imageRef: frozen.image }),
-      }),
+      findOrCreate(
+        async () => (await sourceVolumes(cloud, key)).find((one) => one.metadata?.godwit_disk === disk) ?? null,
+        () =>
+          cloud.volumes.createVolume({
+            name,
+            size: frozen.gib,
+            metadata,
+            ...(frozen.kind === 'volume'
+              ? { snapshot_id: frozen.snapshot, ...(frozen.type === null ? {} : { volume_type: frozen.type }) }
+              : { imageRef: frozen.image }),
+          }),
+      ),
+    async (volume) => (isHeld(volume) ? volume : volumeReady(cloud, volume.id, 'available', name)),
+    (volume) => deleteVolume(cloud, volume.id),
   );
-  return volume.status === 'in-use' ? volume : volumeReady(cloud, volume.id, 'available', name);
+}
+
+/** In the hands of a minion, or about to be or no more. */
+export function isHeld(volume: Volume): boolean {
+  return ['in-use', 'attaching', 'detaching', 'reserved'].includes(volume.status);
 }
 
 export async function sourceVolumes(cloud: Cloud, key: string): Promise<Volume[]> {

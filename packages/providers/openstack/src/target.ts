@@ -24,8 +24,8 @@ import {
 } from './replica.ts';
 import { serveVolumes } from './serve.ts';
 import { requireQuota } from './source.ts';
-import { deleteVolume } from './source-things.ts';
-import { findOrCreate, orNull, volumeReady } from './wait.ts';
+import { deleteVolume, isHeld } from './source-things.ts';
+import { findOrCreate, makeReady, orNull, volumeReady } from './wait.ts';
 
 /** An OpenStack cloud as a target: replica disks are volumes, written through a minion, or files that become volumes. */
 export const target: TargetProvider = {
@@ -96,17 +96,15 @@ async function createDisks(
 ): Promise<TargetDisk[]> {
   const environment = destinationEnvironment(request);
   const cloud = openCloud(ctx);
-  const key = checkKey(request.key);
+  checkKey(request.key);
   const { path, because } = await choosePath(cloud, environment);
   if (existing.length === 0) ctx.progress(`The bytes go into ${cloud.label} by ${path} (${because})`);
-  const present = path === 'minion' ? await replicaVolumes(cloud, key) : [];
   const ends = await Promise.allSettled(
     request.instance.devices.disks.map((disk) => {
       const known = existing.find(({ id }) => id === disk.id);
       if (known !== undefined) return keepDisk(cloud, known, disk.size_bytes, environment);
       if (path === 'glance') return stagedDisk(ctx, request, disk, environment.staging_folder ?? '');
-      const found = present.find((volume) => volume.metadata?.godwit_disk === disk.id) ?? null;
-      return createDisk(cloud, ctx, request, disk, found);
+      return createDisk(cloud, ctx, request, disk);
     }),
   );
   return ends.map((end) => {
@@ -122,17 +120,16 @@ async function createDisk(
   ctx: ProviderContext,
   request: TargetRequest,
   disk: SourceDisk,
-  found: Volume | null,
 ): Promise<TargetDisk> {
   const environment = destinationEnvironment(request);
   const { key, transfer } = request;
   const name = diskName(key, disk.id);
   const base = { kind: 'volume', key, transfer, environment: minionPart(environment) };
-  const entry = await ctx.ledger.intend('disk', name, { ...base, volume: found?.id ?? '' }, 'transfer');
+  const entry = await ctx.ledger.intend('disk', name, { ...base, volume: '' }, 'transfer');
   const type = typeOf(disk, request, environment);
   const look = async () =>
-    found ?? (await replicaVolumes(cloud, key)).find((volume) => volume.metadata?.godwit_disk === disk.id) ?? null;
-  const made = await findOrCreate(look, () =>
+    (await replicaVolumes(cloud, key)).find((volume) => volume.metadata?.godwit_disk === disk.id) ?? null;
+  const create = () =>
     cloud.volumes.createVolume({
       name,
       size: gibOf(disk.size_bytes),
@@ -142,20 +139,22 @@ async function createDisk(
       ...(environment.volume_availability_zone === undefined
         ? {}
         : { availability_zone: environment.volume_availability_zone }),
-    }),
+    });
+  const volume = await makeReady(
+    () => findOrCreate(look, create),
+    async (made) => {
+      await ctx.ledger.made(entry, { ...base, volume: made.id });
+      return isHeld(made) ? made : volumeReady(cloud, made.id, 'available', name);
+    },
+    async (made) => {
+      // What was written to it is nobody's to throw away.
+      if (made.metadata?.godwit_zeroed === undefined) await deleteVolume(cloud, made.id);
+    },
   );
-  const handle = { ...base, volume: made.id };
-  await ctx.ledger.made(entry, handle);
-  const volume = await readyReplica(cloud, made.id, name);
+  const handle = { ...base, volume: volume.id };
   const zeroed = volume.metadata?.godwit_zeroed === undefined;
   const known = { id: disk.id, size: volume.size * GIB, zeroed, handle };
   return volume.size * GIB < disk.size_bytes ? keepDisk(cloud, known, disk.size_bytes, environment) : known;
-}
-
-/** Available, or in the hands of a minion of ours. @throws GodwitError PLATFORM_ERROR: it went into an error status */
-async function readyReplica(cloud: Cloud, id: string, label: string): Promise<Volume> {
-  const volume = await cloud.volumes.volume(id);
-  return volume.status === 'in-use' ? volume : volumeReady(cloud, id, 'available', label);
 }
 
 /** A disk of an earlier execution, grown where the source grew. */

@@ -64,6 +64,27 @@ export async function findOrCreate<T>(look: () => Promise<T | null>, create: () 
   }
 }
 
+/** Times a thing that the platform made in an error status is made anew. */
+const REMAKES = 2;
+
+/** Makes a thing until it is ready; one that went into an error status is thrown away. The last error stands. */
+export async function makeReady<T, Ready>(
+  make: () => Promise<T>,
+  ready: (made: T) => Promise<Ready>,
+  discard: (made: T) => Promise<void>,
+): Promise<Ready> {
+  for (let remake = 0; ; remake++) {
+    const made = await make();
+    try {
+      return await ready(made);
+    } catch (error) {
+      if (!(error instanceof GodwitError) || error.code !== 'PLATFORM_ERROR') throw error;
+      await discard(made);
+      if (remake >= REMAKES) throw error;
+    }
+  }
+}
+
 const VOLUME_S = 1_800;
 
 /** A volume when it has the status. @throws GodwitError PLATFORM_ERROR: it went into an error status */
