@@ -17,6 +17,7 @@ import { routedUrl, speakOldReplicas } from './legacy/replicas.ts';
 import { countRequests } from './metrics.ts';
 import { documentRoutes } from './openapi.ts';
 import { describeProvider } from './provider-description.ts';
+import { accountRoutes } from './routes/accounts.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
 import { diagnosticsRoutes } from './routes/diagnostics.ts';
 import { endpointContentRoutes } from './routes/endpoint-contents.ts';
@@ -98,7 +99,10 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(async (logs) => logRoutes(logs as App, context), { prefix: LOGS_ROOT });
   healthRoutes(app as App, context);
   metricsRoutes(app as App, metrics, authenticator, policy);
-  if (deps.authenticator === undefined) identityRoutes(app as App, context, tokens);
+  if (deps.authenticator === undefined) {
+    identityRoutes(app as App, context, tokens);
+    accountRoutes(app as App, context, tokens);
+  }
   for (const prefix of ['/v1', '/v1/:project_id']) {
     await app.register(
       async (v1) => {

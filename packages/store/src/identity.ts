@@ -189,7 +189,7 @@ export interface TokenOwner {
   expiresAt: Date;
 }
 
-/** Undefined for a token that is unknown, expired or revoked, or whose user or project is disabled. */
+/** Undefined for a token that is unknown, expired or revoked, whose user or project is disabled, or has no role left there. */
 export async function findToken(db: Db, token: string): Promise<TokenOwner | undefined> {
   const row = await db
     .selectFrom('auth_token')
@@ -216,7 +216,18 @@ export async function findToken(db: Db, token: string): Promise<TokenOwner | und
     .where((eb) =>
       eb.or([
         eb('auth_token.project_id', 'is', null),
-        eb.and([eb('project.enabled', '=', true), eb('project.deleted_at', 'is', null)]),
+        eb.and([
+          eb('project.enabled', '=', true),
+          eb('project.deleted_at', 'is', null),
+          // Whoever lost the last role in the project speaks for nothing there any more.
+          eb.exists(
+            eb
+              .selectFrom('role_assignment')
+              .select('role_assignment.role')
+              .whereRef('role_assignment.user_id', '=', 'auth_token.user_id')
+              .whereRef('role_assignment.project_id', '=', 'auth_token.project_id'),
+          ),
+        ]),
       ]),
     )
     .executeTakeFirst();

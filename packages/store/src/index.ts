@@ -1,3 +1,4 @@
+export * from './accounts.ts';
 export * from './control-tables.ts';
 export * from './database.ts';
 export * from './deployments.ts';

@@ -1,4 +1,4 @@
-import type { Project, TokenOwner } from '@godwit/store';
+import type { Project, RoleAssignment, TokenOwner, UserAccount } from '@godwit/store';
 import { DOMAIN } from './token-request.ts';
 
 /** Keystone's documents. Times there have a zone, unlike those of the migration API. */
@@ -58,20 +58,54 @@ function service(type: string, name: string, url: string) {
 }
 
 export function projectsDocument(projects: readonly Project[], self: string) {
+  return { projects: projects.map(projectDocument), links: { next: null, self, previous: null } };
+}
+
+export function projectDocument(project: Project) {
   return {
-    projects: projects.map((project) => ({
-      id: project.id,
-      name: project.name,
-      description: project.description,
-      domain_id: DOMAIN.id,
-      parent_id: DOMAIN.id,
-      enabled: project.enabled,
-      is_domain: false,
-      tags: [],
-      options: {},
-    })),
-    links: { next: null, self, previous: null },
+    id: project.id,
+    name: project.name,
+    description: project.description,
+    domain_id: DOMAIN.id,
+    parent_id: DOMAIN.id,
+    enabled: project.enabled,
+    is_domain: false,
+    tags: [],
+    options: {},
   };
+}
+
+export function userDocument(user: UserAccount) {
+  return {
+    id: user.id,
+    name: user.name,
+    domain_id: DOMAIN.id,
+    enabled: user.enabled,
+    default_project_id: user.default_project_id,
+    password_expires_at: null,
+    options: {},
+  };
+}
+
+/** A role has no id but its name. */
+export function rolesDocument(names: readonly string[]) {
+  return names.map((name) => ({ id: name, name, domain_id: null, description: null, options: {} }));
+}
+
+/** With the names beside the ids, as `include_names` asks; those who did not ask ignore them. */
+export function assignmentsDocument(
+  rows: readonly RoleAssignment[],
+  users: readonly UserAccount[],
+  projects: readonly Project[],
+) {
+  const nameOf = (list: readonly { id: string; name: string }[], id: string) =>
+    list.find((one) => one.id === id)?.name ?? id;
+  return rows.map((row) => ({
+    role: { id: row.role, name: row.role },
+    user: { id: row.user_id, name: nameOf(users, row.user_id), domain: DOMAIN },
+    scope: { project: { id: row.project_id, name: nameOf(projects, row.project_id), domain: DOMAIN } },
+    links: {},
+  }));
 }
 
 export function versionDocument(root: string) {

@@ -44,6 +44,11 @@ export class LocalAuthenticator implements Authenticator {
     return caller;
   }
 
+  /** Forgets everything: users, projects or roles have changed. */
+  forgetAll(): void {
+    this.#known.clear();
+  }
+
   /** Forgets a token that was revoked. */
   forget(token: string): void {
     this.#known.delete(token);
