@@ -3,6 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentAddress } from '@godwit/disk';
+import { CompressionChoice } from '@godwit/disk/minion/compression-choice';
 import { Device } from '../src/minion/device.ts';
 import { serveConnection } from '../src/minion/nbd-server.ts';
 import { Slots } from '../src/minion/slots.ts';
@@ -28,7 +29,12 @@ export async function serve(content: Uint8Array, token: string | null, readOnly 
   await writeFile(tokenFile, `${token ?? ''}\n`);
   const device = await Device.open({ id: 'vda', path: file, readOnly }, true, 0);
   const sockets = new Set<Socket>();
-  const service = { token, devices: new Map([['vda', device]]), slots: new Slots(524_288, 24) };
+  const service = {
+    token,
+    devices: new Map([['vda', device]]),
+    slots: new Slots(524_288, 24),
+    compression: new CompressionChoice(),
+  };
   const server = createServer((socket) => {
     sockets.add(socket);
     void serveConnection(socket, service).finally(() => sockets.delete(socket));

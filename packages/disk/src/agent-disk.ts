@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { GodwitError } from '@godwit/domain';
 import { AgentHashes } from './agent-hashes.ts';
-import type { SessionWish } from './agent-wire.ts';
+import { CompressionChoice } from './compression-choice.ts';
 import type { Disk, HashLeaves } from './disk.ts';
 import type { AgentAddress, NbdAddress } from './disk-address.ts';
 import { checkRange } from './disk-range.ts';
 import { openNbd } from './nbd-disk.ts';
 import type { NbdOptions } from './nbd-link.ts';
+import type { AgentSession } from './nbd-stream.ts';
 import { WrappedDisk } from './wrapped-disk.ts';
 
 /** SSH lets 2 MiB be on the way in each connection: four chunks. */
@@ -33,7 +34,7 @@ export async function openAgentDisk(
   } catch (error) {
     throw GodwitError.wrap(error, 'CONNECTION_FAILED', label);
   }
-  const session: SessionWish = { token, compress: address.compress ?? true };
+  const session: AgentSession = { token, compression: (address.compress ?? true) ? new CompressionChoice() : null };
   const far: NbdAddress = {
     kind: 'nbd',
     transport: { unix: address.socket },

@@ -96,7 +96,7 @@ export class AgentHashes {
 
   async #connect(): Promise<NbdStream> {
     const { label, connectTimeoutMs, session } = this.#options;
-    const stream = new NbdStream(this.#address, label, session && { ...session, compress: false });
+    const stream = new NbdStream(this.#address, label, session && { ...session, compression: null });
     const give = (error: GodwitError) => stream.destroy(error);
     const timer = setTimeout(
       give,

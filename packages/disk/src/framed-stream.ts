@@ -3,7 +3,7 @@ import { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import { FRAME_HEADER_SIZE, FRAME_PACKED, MAX_FRAME } from './agent-wire.ts';
-import { CompressionChoice } from './compression-choice.ts';
+import type { CompressionChoice } from './compression-choice.ts';
 
 const pack = promisify(zstdCompress);
 const unpack = promisify(zstdDecompress);
@@ -20,7 +20,7 @@ const MAX_UNREAD = 4 * MAX_FRAME;
 /** A connection whose bytes go in frames, each compressed or not as {@link CompressionChoice} finds faster. */
 export class FramedStream extends Duplex {
   readonly #inner: Duplex;
-  readonly #choice = new CompressionChoice();
+  readonly #choice: CompressionChoice;
   #received: Buffer[] = [];
   #receivedBytes = 0;
   #unpacking = false;
@@ -28,9 +28,10 @@ export class FramedStream extends Duplex {
   #ended = false;
 
   /** @param early bytes of the connection that were received already */
-  constructor(inner: Duplex, early: Buffer = Buffer.alloc(0)) {
+  constructor(inner: Duplex, choice: CompressionChoice, early: Buffer) {
     super({ readableHighWaterMark: MAX_FRAME, writableHighWaterMark: MAX_FRAME });
     this.#inner = inner;
+    this.#choice = choice;
     inner.on('data', (chunk: Buffer) => this.#take(chunk));
     inner.on('end', () => {
       this.#ended = true;
@@ -74,7 +75,8 @@ export class FramedStream extends Duplex {
       const begun = performance.now();
       let parts = frame;
       let mark = 0;
-      if (bytes >= MIN_PACKED && this.#choice.packs) {
+      const packs = bytes >= MIN_PACKED && this.#choice.packs;
+      if (packs) {
         const packed = await pack(frame.length === 1 ? frame[0]! : Buffer.concat(frame, bytes), LEVEL);
         if (packed.length < bytes * MIN_GAIN) {
           parts = [packed];
@@ -84,7 +86,7 @@ export class FramedStream extends Duplex {
       const header = Buffer.allocUnsafe(FRAME_HEADER_SIZE);
       header.writeUInt32BE((mark | (mark === 0 ? bytes : parts[0]!.length)) >>> 0, 0);
       await this.#hand([header, ...parts]);
-      if (bytes >= MIN_PACKED) this.#choice.sent(bytes, performance.now() - begun);
+      if (bytes >= MIN_PACKED) this.#choice.sent(packs, bytes, performance.now() - begun);
     }
   }
 

@@ -1,10 +1,9 @@
 import { GodwitError } from '@godwit/domain';
-import type { SessionWish } from './agent-wire.ts';
 import type { NbdAddress } from './disk-address.ts';
 import { type NbdExport, negotiate } from './nbd-handshake.ts';
 import { NbdReplyParser, ReplyError, type ReplySink } from './nbd-reply-parser.ts';
 import type { NbdRequest } from './nbd-request.ts';
-import { NbdStream } from './nbd-stream.ts';
+import { type AgentSession, NbdStream } from './nbd-stream.ts';
 import * as wire from './nbd-wire.ts';
 
 export interface NbdConnectionOptions {
@@ -15,7 +14,7 @@ export interface NbdConnectionOptions {
   /** Longest time without any progress while a request is open, ms. */
   stallTimeoutMs: number;
   /** Of an agent's connection. */
-  session?: SessionWish | undefined;
+  session?: AgentSession | undefined;
 }
 
 /** Who owns a connection. */

@@ -4,9 +4,17 @@ import type { Duplex } from 'node:stream';
 import { connect as tlsConnect } from 'node:tls';
 import { GodwitError } from '@godwit/domain';
 import type { SessionWish } from './agent-wire.ts';
+import type { CompressionChoice } from './compression-choice.ts';
 import type { NbdAddress } from './disk-address.ts';
 import { FramedStream } from './framed-stream.ts';
 import type { HandshakeStream } from './nbd-handshake.ts';
+
+/** What an agent wants to hear, and what the connections to it share. */
+export interface AgentSession {
+  token: string;
+  /** Null: nothing is compressed. */
+  compression: CompressionChoice | null;
+}
 
 /** Takes the bytes of a stream, each of them once and in order, by `placed` or by `feed`. */
 export interface ByteReceiver {
@@ -49,14 +57,14 @@ export class NbdStream implements HandshakeStream {
    *
    * @param session of an agent
    */
-  constructor(address: NbdAddress, label: string, session?: SessionWish) {
+  constructor(address: NbdAddress, label: string, session?: AgentSession) {
     this.#label = label;
     const transport = address.transport;
     this.#buffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER);
     this.#target = this.#buffer;
     const target = 'unix' in transport ? { path: transport.unix } : { host: transport.host, port: transport.port };
     let plain: Socket;
-    if (address.tls || session?.compress) {
+    if (address.tls || session?.compression) {
       plain = netConnect(target);
       plain.on('data', this.#onData);
     } else {
@@ -81,8 +89,12 @@ export class NbdStream implements HandshakeStream {
     const { tls } = address;
     if (tls) this.startTls = () => this.#upgrade(plain, tls, 'unix' in transport ? undefined : transport.host);
     if (session) {
-      const wish = Buffer.from(JSON.stringify(session), 'utf8');
-      this.session = { wish, begin: () => session.compress && this.#frame(plain) };
+      const { token, compression } = session;
+      const wish: SessionWish = { token, compress: compression !== null };
+      const begin = () => {
+        if (compression) this.#frame(plain, compression);
+      };
+      this.session = { wish: Buffer.from(JSON.stringify(wish), 'utf8'), begin };
     }
   }
 
@@ -185,12 +197,12 @@ export class NbdStream implements HandshakeStream {
   }
 
   /** The session was granted: goes on in frames. */
-  #frame(plain: Socket): void {
+  #frame(plain: Socket, compression: CompressionChoice): void {
     plain.off('data', this.#onData);
     const early = Buffer.concat(this.#unread);
     this.#unread = [];
     this.#unreadBytes = 0;
-    this.#socket = new FramedStream(plain, early);
+    this.#socket = new FramedStream(plain, compression, early);
     this.#socket.on('data', this.#onData);
     this.#watch(this.#socket);
   }

@@ -8,7 +8,7 @@ function share(choice: CompressionChoice, pieces: number, packedMs: number, rawM
   let packed = 0;
   for (let n = 0; n < pieces; n++) {
     if (choice.packs) packed++;
-    choice.sent(MIB, choice.packs ? packedMs : rawMs);
+    choice.sent(choice.packs, MIB, choice.packs ? packedMs : rawMs);
   }
   return packed / pieces;
 }
@@ -26,6 +26,14 @@ describe('the choice to compress', () => {
     expect(share(choice, 2_000, 80, 20)).toBeLessThan(0.15);
     share(choice, 300, 20, 80);
     expect(share(choice, 2_000, 20, 80)).toBeGreaterThan(0.85);
+  });
+
+  it('is not misled by pieces that another connection began before it changed', () => {
+    const choice = new CompressionChoice();
+    share(choice, 1_000, 20, 80);
+    const { packs } = choice;
+    for (let n = 0; n < 1_000; n++) choice.sent(!packs, MIB, 1);
+    expect(choice.packs).toBe(packs);
   });
 
   it('keeps what it does when both are equal', () => {

@@ -1,6 +1,7 @@
 // The program that runs on a minion. Standard input: one line of configuration, then a byte now and then as a sign of life.
 // Standard output: one line of greeting or refusal. Everything ends with standard input.
 import { createServer, type Socket } from 'node:net';
+import { CompressionChoice } from '@godwit/disk/minion/compression-choice';
 import { Device, type DeviceWish } from './device.ts';
 import { type Service, serveConnection } from './nbd-server.ts';
 import { RefusedError } from './refused.ts';
@@ -56,7 +57,12 @@ async function start(configuration: Configuration): Promise<void> {
   for (const wish of configuration.devices) {
     devices.set(wish.id, await Device.open(wish, configuration.allowFiles, configuration.waitMs));
   }
-  const service: Service = { token: configuration.token, devices, slots: new Slots(SLOT_BYTES, SLOTS) };
+  const service: Service = {
+    token: configuration.token,
+    devices,
+    slots: new Slots(SLOT_BYTES, SLOTS),
+    compression: new CompressionChoice(),
+  };
   const server = createServer((socket: Socket) => {
     socket.setNoDelay(true);
     void serveConnection(socket, service);

@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { OPT_LEAVES, OPT_SESSION, type SessionWish } from '@godwit/disk/minion/agent-wire';
+import type { CompressionChoice } from '@godwit/disk/minion/compression-choice';
 import { FramedStream } from '@godwit/disk/minion/framed-stream';
 import * as wire from '@godwit/disk/minion/nbd-wire';
 import { ByteReader } from './byte-reader.ts';
@@ -15,6 +16,8 @@ export interface Service {
   token: string | null;
   devices: ReadonlyMap<string, Device>;
   slots: Slots;
+  /** All connections go over one link. */
+  compression: CompressionChoice;
 }
 
 const OPT_ABORT = 2;
@@ -139,7 +142,7 @@ class Negotiation {
     this.#admitted = true;
     this.#reply(OPT_SESSION, wire.REP_ACK);
     if (wish.compress === true) {
-      const framed = new FramedStream(this.#stream, this.#reader.detach());
+      const framed = new FramedStream(this.#stream, this.#service.compression, this.#reader.detach());
       framed.on('error', () => framed.destroy());
       this.#stream = framed;
       this.#reader = new ByteReader(framed);
