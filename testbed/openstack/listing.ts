@@ -160,6 +160,8 @@ async function ownedBy(credentials: Credentials): Promise<string[]> {
 }
 
 function isIn(item: Json, project: string | undefined): boolean {
+  // The cloud's own: comes when the first port of a network does.
+  if (item.device_owner === 'network:dhcp') return false;
   if (project === undefined) return true;
   const owners = [
     'project_id',
