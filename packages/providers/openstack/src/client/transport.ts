@@ -98,15 +98,19 @@ export class Transport {
   ): Promise<T> {
     const repeatable = request.repeatable ?? request.method !== 'POST';
     for (let attempt = 1; ; attempt++) {
-      const timeout = AbortSignal.timeout(request.answerMs ?? ANSWER_MS);
+      // Only for the answer to begin: a long body may take as long as it goes on coming. An upload has no answer until its end.
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(), request.answerMs ?? ANSWER_MS);
+      if (typeof request.body === 'object') clearTimeout(timer);
       try {
         const answer = await undiciRequest(request.url, {
           dispatcher: this.#agent,
           method: request.method,
           headers: request.headers ?? {},
           body: request.body ?? null,
-          signal: typeof request.body === 'object' ? request.signal : AbortSignal.any([request.signal, timeout]),
+          signal: AbortSignal.any([request.signal, late.signal]),
         });
+        clearTimeout(timer);
         const headers = plain(answer.headers);
         const wait = waitBefore(
           attempt,
@@ -119,6 +123,7 @@ export class Transport {
         await answer.body.dump();
         await this.#pause(wait, request);
       } catch (error) {
+        clearTimeout(timer);
         if (request.signal.aborted) throw new GodwitError('CANCELED', request.object, {}, { cause: error });
         if (error instanceof GodwitError) throw error;
         const wait = waitBefore(
@@ -128,7 +133,7 @@ export class Transport {
           Math.random(),
           Date.now(),
         );
-        if (wait === null) throw this.#connectionError(request, error, timeout.aborted);
+        if (wait === null) throw this.#connectionError(request, error, late.signal.aborted);
         await this.#pause(wait, request);
       }
     }
