@@ -88,6 +88,15 @@ export function planDeployment(instances: readonly string[], clone: boolean): Pl
   return plan(instances, nodes);
 }
 
+/** New settings of a transfer: each end says whether it can work with them; only then they count. */
+export function planTransferUpdate(instances: readonly string[]): PlannedTask[] {
+  return plan(instances, [
+    { type: 'GET_INSTANCE_INFO' },
+    { type: 'UPDATE_SOURCE_TRANSFER' },
+    { type: 'UPDATE_DESTINATION_TRANSFER', dependsOn: ['GET_INSTANCE_INFO', 'UPDATE_SOURCE_TRANSFER'] },
+  ]);
+}
+
 /** Removal of the replica disks of a transfer. */
 export function planDisksDelete(instances: readonly string[]): PlannedTask[] {
   return plan(instances, [

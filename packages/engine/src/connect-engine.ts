@@ -14,21 +14,19 @@ import {
   databaseError,
   deleteDeployment,
   deleteTransfer,
-  deploymentsOfTransfer,
   type Execution,
   getEndpoint,
   getExecution,
   insertDeployment,
   listReplicaDisks,
   lockDeployment,
-  lockTransfer,
   requestCancel,
-  type Transfer,
   toJson,
   transactionWithClient,
 } from '@godwit/store';
 import { sql } from 'kysely';
 import { type Logger, pino } from 'pino';
+import { beginTransfer, lockedTransfer, refuseWhileActive, refuseWhileDeploying } from './begin-transfer.ts';
 import { askWorker, type CallDesk, openCallDesk } from './call-desk.ts';
 import { APPLICATION, REAP_CHANNEL } from './contract.ts';
 import { refuseUnfitDisks } from './deployable.ts';
@@ -39,6 +37,7 @@ import type {
   EngineClientOptions,
   ExecuteTransferRequest,
   StartedExecution,
+  UpdateTransferRequest,
 } from './engine-client.ts';
 import { News } from './news.ts';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
@@ -48,7 +47,7 @@ import {
   type StartPlace,
   startDeployment,
   startDisksDelete,
-  startTransfer,
+  startUpdate,
 } from './start.ts';
 import { type BoardTask, changeTasks, taskStates } from './task-board.ts';
 
@@ -85,29 +84,15 @@ class PostgresEngineClient implements EngineClient {
   }
 
   executeTransfer(request: ExecuteTransferRequest): Promise<StartedExecution> {
-    const shutdown = request.shutdownInstances === true;
+    return this.#start(async (place) => started(await beginTransfer(place, request)));
+  }
+
+  updateTransfer(request: UpdateTransferRequest): Promise<StartedExecution> {
     return this.#start(async (place) => {
       const transfer = await lockedTransfer(place, request.transferId);
+      await refuseWhileActive(place, transfer);
       await refuseWhileDeploying(place, transfer);
-      const runs = request.runs ?? 1;
-      const execution = await startTransfer(place, transfer, {
-        shutdown_instances: shutdown && runs === 1,
-        ...(runs > 1 && { series: { run: 1, of: runs, shutdown } }),
-        auto_deploy: request.autoDeploy === true,
-        ...(request.verify !== undefined && { verify: request.verify }),
-        ...(request.audit !== undefined && { audit: request.audit }),
-      });
-      if (request.autoDeploy === true) {
-        await insertDeployment(
-          place.trx,
-          deploymentOf(transfer, {
-            user_id: request.userId ?? transfer.user_id,
-            deployer_id: execution.id,
-            last_execution_status: 'PENDING',
-          }),
-        );
-      }
-      return started(execution);
+      return started(await startUpdate(place, transfer, request.change(transfer)));
     });
   }
 
@@ -243,36 +228,6 @@ class PostgresEngineClient implements EngineClient {
 }
 
 const started = (execution: Execution): StartedExecution => ({ executionId: execution.id, number: execution.number });
-
-async function lockedTransfer({ trx }: StartPlace, id: string): Promise<Transfer> {
-  const transfer = await lockTransfer(trx, id);
-  if (transfer === undefined) throw new GodwitError('NOT_FOUND', `Transfer with ID '${id}'`);
-  return transfer;
-}
-
-async function refuseWhileActive({ trx }: StartPlace, transfer: Transfer): Promise<void> {
-  if (!ACTIVE_EXECUTION_STATUSES.includes(transfer.last_execution_status)) return;
-  const row = await trx
-    .selectFrom('execution')
-    .select('id')
-    .where('action_id', '=', transfer.id)
-    .where('status', 'in', [...ACTIVE_EXECUTION_STATUSES])
-    .executeTakeFirst();
-  if (row !== undefined) {
-    throw new GodwitError('BAD_REQUEST', `transfer ${transfer.id}`, {
-      reason: `Another tasks execution is in progress: ['${row.id}']`,
-    });
-  }
-}
-
-async function refuseWhileDeploying({ trx }: StartPlace, transfer: Transfer): Promise<void> {
-  const active = (await deploymentsOfTransfer(trx, transfer.id)).find((deployment) =>
-    ACTIVE_EXECUTION_STATUSES.includes(deployment.last_execution_status),
-  );
-  if (active !== undefined) {
-    throw new GodwitError('CONFLICT', `transfer ${transfer.id}`, { reason: `deployment ${active.id} is running` });
-  }
-}
 
 async function cancel(place: StartPlace, execution: Execution, mode: CancelMode): Promise<void> {
   const { trx } = place;

@@ -1,4 +1,5 @@
 import type { JsonObject } from '@godwit/domain';
+import type { Transfer, TransferChange } from '@godwit/store';
 import type { Logger } from 'pino';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
 
@@ -19,6 +20,12 @@ export interface ExecuteTransferRequest {
   verify?: 'changed' | 'whole';
   /** How much the source's change tracker is audited. Default: as `verify`. */
   audit?: 'sample' | 'whole';
+}
+
+export interface UpdateTransferRequest {
+  transferId: string;
+  /** From the transfer as it is, locked, to what shall become of it. What it throws refuses the request. */
+  change: (transfer: Transfer) => TransferChange;
 }
 
 export interface DeployTransferRequest {
@@ -60,6 +67,11 @@ export interface EngineClient {
    * active, `CONFLICT` while a deployment of it is.
    */
   executeTransfer(request: ExecuteTransferRequest): Promise<StartedExecution>;
+  /**
+   * Starts an execution (`transfer_update`) in which both ends judge new settings; the transfer has them when it completes,
+   * and keeps the old ones when it does not. Refused as `executeTransfer` is.
+   */
+  updateTransfer(request: UpdateTransferRequest): Promise<StartedExecution>;
   /**
    * Starts a deployment of a transfer's disks and creates its row. `NOT_FOUND`; `BAD_REQUEST` when no execution has
    * completed (unless `force`), an instance has no disks yet, or an execution is active.

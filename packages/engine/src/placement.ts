@@ -7,6 +7,7 @@ import type { WorkerContext } from './worker-context.ts';
 /** Which end of a transfer a task works at. */
 const SOURCE_TASKS: readonly TaskType[] = [
   'VALIDATE_TRANSFER_SOURCE_INPUTS',
+  'UPDATE_SOURCE_TRANSFER',
   'GET_INSTANCE_INFO',
   'SHUTDOWN_INSTANCE',
   'DELETE_TRANSFER_SOURCE_RESOURCES',

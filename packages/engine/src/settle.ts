@@ -1,5 +1,14 @@
 import type { ExecutionStatus, JsonObject } from '@godwit/domain';
-import { type Deployment, deploymentsWaitingFor, type Execution, listInfo, lockTransfer, toJson } from '@godwit/store';
+import {
+  type Deployment,
+  deploymentsWaitingFor,
+  type Execution,
+  listInfo,
+  lockTransfer,
+  type TransferChange,
+  toJson,
+  updateTransfer,
+} from '@godwit/store';
 import { sql } from 'kysely';
 import { REAP_CHANNEL } from './contract.ts';
 import { type StartPlace, startDeployment, startTransfer } from './start.ts';
@@ -10,6 +19,10 @@ import { type StartPlace, startDeployment, startTransfer } from './start.ts';
  */
 export async function settleExecution(place: StartPlace, execution: Execution): Promise<void> {
   const { trx } = place;
+  const { change } = execution.options;
+  if (execution.type === 'transfer_update' && execution.status === 'COMPLETED' && change !== undefined) {
+    await updateTransfer(trx, execution.action_id, change as TransferChange);
+  }
   const next = execution.status === 'COMPLETED' ? await followUp(place, execution) : undefined;
   if (next !== undefined) {
     await trx.updateTable('deployment').set({ deployer_id: next.id }).where('deployer_id', '=', execution.id).execute();

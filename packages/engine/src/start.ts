@@ -3,10 +3,12 @@ import type { DBOSClient } from '@dbos-inc/dbos-sdk';
 import {
   type ExecutionStatus,
   type ExecutionType,
+  type JsonObject,
   type PlannedTask,
   planDeployment,
   planDisksDelete,
   planTransferExecution,
+  planTransferUpdate,
 } from '@godwit/domain';
 import {
   type ActionType,
@@ -19,6 +21,7 @@ import {
   type NewDeployment,
   setExecutionStatus,
   type Transfer,
+  type TransferChange,
   toJson,
 } from '@godwit/store';
 import type { Transaction } from 'kysely';
@@ -122,6 +125,17 @@ export function startTransfer(place: StartPlace, transfer: Transfer, options: Ex
     type: 'transfer_execution',
     plan: planTransferExecution(transfer.instances, options.shutdown_instances === true),
     options,
+  });
+}
+
+/** New settings wait in the execution until both ends have agreed to them. */
+export function startUpdate(place: StartPlace, transfer: Transfer, change: TransferChange): Promise<Execution> {
+  return startExecution(place, {
+    actionType: 'transfer',
+    action: transfer,
+    type: 'transfer_update',
+    plan: planTransferUpdate(transfer.instances),
+    options: { change: change as JsonObject },
   });
 }
 

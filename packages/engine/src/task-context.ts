@@ -19,6 +19,7 @@ import type { Logger } from 'pino';
 import { type DatabaseRetry, whileDatabaseIsAway } from './database-retry.ts';
 import { taskLedger } from './ledger.ts';
 import type { BoardTask } from './task-board.ts';
+import { transferIn } from './updated-transfer.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** One end of a transfer, ready to be called. */
@@ -186,5 +187,5 @@ async function readAction(worker: WorkerContext, task: BoardTask) {
   const transfer = await db.selectFrom('transfer').selectAll().where('id', '=', transferId).executeTakeFirst();
   if (transfer === undefined) throw new GodwitError('NOT_FOUND', `Transfer with ID '${transferId}'`);
   const info = await getInfo(db, execution.action_id, task.instance);
-  return { execution, deployment, transfer, info };
+  return { execution, deployment, transfer: transferIn(execution, transfer), info };
 }

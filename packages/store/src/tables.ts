@@ -176,6 +176,8 @@ export interface ExecutionOptions {
   auto_deploy?: boolean;
   verify?: VerifyMode;
   audit?: AuditMode;
+  /** `transfer_update`: columns of the transfer and what they become when it completes; JSON columns as text. */
+  change?: JsonObject;
   /** One of several runs that follow each other by themselves; only the last shuts down. */
   series?: RunSeries;
 }

@@ -13,11 +13,13 @@ import { whileDatabaseIsAway } from '../database-retry.ts';
 import type { TaskContext } from '../task-context.ts';
 
 /**
- * What tasks write for each other, per instance. A transfer's blackboard has `export_info` and `snapshot`; a deployment's
+ * What tasks write for each other, per instance. A transfer's blackboard has `export_info`, `snapshot` and, while it is updated,
+ * `update_info`; a deployment's
  * has `export_info` (taken over when it began), `deploy_disks`, `deployed` and `transfer_result`.
  */
 export interface Blackboard {
   export_info: InstanceInfo;
+  update_info: InstanceInfo;
   snapshot: Snapshot;
   deploy_disks: TargetDisk[];
   deployed: DeployedInstance;

@@ -8,7 +8,9 @@ export default async function getInstanceInfo(context: TaskContext) {
   const { instance } = context.task;
   const found = await provider.getInstance(call, instance, context.transfer.source_environment);
   context.say(`Found ${found.name}: ${found.devices.disks.length} disk(s), ${found.devices.nics.length} NIC(s)`);
-  return note({ export_info: rememberGuest(found, recallMaybe(context, 'export_info')) });
+  const info = rememberGuest(found, recallMaybe(context, 'export_info'));
+  // Seen with settings that may yet be refused: not what deployments build on.
+  return note(context.execution.type === 'transfer_update' ? { update_info: info } : { export_info: info });
 }
 
 /** Addresses and host name vanish from the description when a guest is stopped; the deployment still wants them. */

@@ -12,6 +12,8 @@ export const taskBodies: Partial<Record<TaskType, () => Promise<TaskBody>>> = {
   VALIDATE_TRANSFER_SOURCE_INPUTS: async () => (await import('./validate-transfer-source-inputs.ts')).default,
   GET_INSTANCE_INFO: async () => (await import('./get-instance-info.ts')).default,
   VALIDATE_TRANSFER_DESTINATION_INPUTS: async () => (await import('./validate-transfer-destination-inputs.ts')).default,
+  UPDATE_SOURCE_TRANSFER: async () => (await import('./update-source-transfer.ts')).default,
+  UPDATE_DESTINATION_TRANSFER: async () => (await import('./update-destination-transfer.ts')).default,
   DEPLOY_TRANSFER_DISKS: async () => (await import('./deploy-transfer-disks.ts')).default,
   SHUTDOWN_INSTANCE: async () => (await import('./shutdown-instance.ts')).default,
   REPLICATE_DISKS: async () => (await import('./replicate-disks.ts')).default,

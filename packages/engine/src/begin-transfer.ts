@@ -1,0 +1,64 @@
+import { ACTIVE_EXECUTION_STATUSES, GodwitError } from '@godwit/domain';
+import { deploymentsOfTransfer, type Execution, insertDeployment, lockTransfer, type Transfer } from '@godwit/store';
+import type { ExecuteTransferRequest } from './engine-client.ts';
+import { deploymentOf, type StartPlace, startTransfer } from './start.ts';
+
+/**
+ * Starts a run of a transfer, whoever asks: a request, or the clock.
+ *
+ * @throws GodwitError see `EngineClient.executeTransfer`
+ */
+export async function beginTransfer(place: StartPlace, request: ExecuteTransferRequest): Promise<Execution> {
+  const shutdown = request.shutdownInstances === true;
+  const transfer = await lockedTransfer(place, request.transferId);
+  await refuseWhileDeploying(place, transfer);
+  const runs = request.runs ?? 1;
+  const execution = await startTransfer(place, transfer, {
+    shutdown_instances: shutdown && runs === 1,
+    ...(runs > 1 && { series: { run: 1, of: runs, shutdown } }),
+    auto_deploy: request.autoDeploy === true,
+    ...(request.verify !== undefined && { verify: request.verify }),
+    ...(request.audit !== undefined && { audit: request.audit }),
+  });
+  if (request.autoDeploy === true) {
+    await insertDeployment(
+      place.trx,
+      deploymentOf(transfer, {
+        user_id: request.userId ?? transfer.user_id,
+        deployer_id: execution.id,
+        last_execution_status: 'PENDING',
+      }),
+    );
+  }
+  return execution;
+}
+
+export async function lockedTransfer({ trx }: StartPlace, id: string): Promise<Transfer> {
+  const transfer = await lockTransfer(trx, id);
+  if (transfer === undefined) throw new GodwitError('NOT_FOUND', `Transfer with ID '${id}'`);
+  return transfer;
+}
+
+export async function refuseWhileActive({ trx }: StartPlace, transfer: Transfer): Promise<void> {
+  if (!ACTIVE_EXECUTION_STATUSES.includes(transfer.last_execution_status)) return;
+  const row = await trx
+    .selectFrom('execution')
+    .select('id')
+    .where('action_id', '=', transfer.id)
+    .where('status', 'in', [...ACTIVE_EXECUTION_STATUSES])
+    .executeTakeFirst();
+  if (row !== undefined) {
+    throw new GodwitError('BAD_REQUEST', `transfer ${transfer.id}`, {
+      reason: `Another tasks execution is in progress: ['${row.id}']`,
+    });
+  }
+}
+
+export async function refuseWhileDeploying({ trx }: StartPlace, transfer: Transfer): Promise<void> {
+  const active = (await deploymentsOfTransfer(trx, transfer.id)).find((deployment) =>
+    ACTIVE_EXECUTION_STATUSES.includes(deployment.last_execution_status),
+  );
+  if (active !== undefined) {
+    throw new GodwitError('CONFLICT', `transfer ${transfer.id}`, { reason: `deployment ${active.id} is running` });
+  }
+}

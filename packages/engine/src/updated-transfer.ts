@@ -1,0 +1,23 @@
+import type { Execution, Transfer } from '@godwit/store';
+
+/** Columns that a change holds as JSON text, as the driver wants them. */
+const JSON_COLUMNS: ReadonlySet<string> = new Set<keyof Transfer>([
+  'source_environment',
+  'destination_environment',
+  'network_map',
+  'storage_mappings',
+  'user_scripts',
+  'instance_osmorphing_minion_pool_mappings',
+  'options',
+]);
+
+/** The transfer as the tasks of an execution see it: in an update, as it would become. */
+export function transferIn(execution: Execution, transfer: Transfer): Transfer {
+  const { change } = execution.options;
+  if (execution.type !== 'transfer_update' || change === undefined) return transfer;
+  const entries = Object.entries(change).map(([column, value]) => [
+    column,
+    JSON_COLUMNS.has(column) && typeof value === 'string' ? (JSON.parse(value) as unknown) : value,
+  ]);
+  return { ...transfer, ...Object.fromEntries(entries) };
+}
