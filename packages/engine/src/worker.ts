@@ -34,6 +34,7 @@ import { forgetOld, RETENTION_EVERY_MS } from './retention.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from './retry-policy.ts';
 import { Rounds } from './rounds.ts';
 import { Runs } from './runs.ts';
+import { fireSchedules, SCHEDULES_EVERY_MS } from './schedules.ts';
 import { beat, holdSlot, register, type Slot } from './service.ts';
 import { TAKEOVER_EVERY_MS, Takeover } from './takeover.ts';
 import { Turns } from './turns.ts';
@@ -175,6 +176,7 @@ async function begin(
   rounds.add('reaper', REAPER_EVERY_MS, () => reap(worker));
   rounds.add('retention', RETENTION_EVERY_MS, () => forgetOld(worker, options.retentionDays ?? 30, new Date()));
   rounds.add('cancel', 5_000, () => lookForCancels(worker));
+  rounds.add('schedules', SCHEDULES_EVERY_MS, () => fireSchedules(worker));
   rounds.add('rates', 5_000, () => worker.rates.refresh());
   rounds.add('calls', 2_000, async () => calls.look());
 

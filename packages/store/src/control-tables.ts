@@ -160,6 +160,7 @@ export interface ControlTables {
 }
 
 export type Schedule = Selectable<ScheduleTable>;
+export type ScheduleTick = Selectable<ScheduleTickTable>;
 export type MinionPool = Selectable<MinionPoolTable>;
 export type MinionMachine = Selectable<MinionMachineTable>;
 export type MinionPoolEvent = Selectable<MinionPoolEventTable>;

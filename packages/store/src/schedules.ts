@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Schedule, ScheduleRule } from './control-tables.ts';
+import type { Schedule, ScheduleRule, ScheduleTick } from './control-tables.ts';
 import type { Db } from './database.ts';
 import { toJson } from './tables.ts';
 
@@ -94,4 +94,98 @@ export async function deleteSchedule(db: Db, id: string): Promise<boolean> {
     .where('deleted_at', 'is', null)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
+}
+
+/** Ids of living, enabled schedules of living transfers with minutes that nobody has judged yet, longest unjudged first. */
+export async function unjudgedSchedules(db: Db, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('schedule')
+    .innerJoin('transfer', 'transfer.id', 'schedule.transfer_id')
+    .select('schedule.id')
+    .where('schedule.deleted_at', 'is', null)
+    .where('transfer.deleted_at', 'is', null)
+    .where('schedule.enabled', '=', true)
+    .where('schedule.checked_at', '<', sql<Date>`date_trunc('minute', clock_timestamp())`)
+    .where((eb) =>
+      eb.or([
+        eb('schedule.expiration_date', 'is', null),
+        eb('schedule.expiration_date', '>', eb.ref('schedule.checked_at')),
+      ]),
+    )
+    .orderBy('schedule.checked_at')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/**
+ * Locks a schedule for judging, with the time by the database's clock; undefined when somebody else has it, or it has nothing
+ * to judge any more.
+ */
+export async function lockSchedule(trx: Db, id: string): Promise<(Schedule & { now: Date }) | undefined> {
+  return trx
+    .selectFrom('schedule')
+    .selectAll()
+    .select(sql<Date>`clock_timestamp()`.as('now'))
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .where('enabled', '=', true)
+    .where('checked_at', '<', sql<Date>`date_trunc('minute', clock_timestamp())`)
+    .forUpdate()
+    .skipLocked()
+    .executeTakeFirst();
+}
+
+/** Every minute up to `now` is judged. */
+export async function markJudged(trx: Db, id: string, now: Date): Promise<void> {
+  await trx
+    .updateTable('schedule')
+    .set({ checked_at: sql<Date>`date_trunc('minute', ${now}::timestamptz)` })
+    .where('id', '=', id)
+    .execute();
+}
+
+export interface NewTick {
+  scheduleId: string;
+  dueAt: Date;
+  outcome: ScheduleTick['outcome'];
+  executionId?: string;
+  reason?: string;
+}
+
+/** Takes a tick; false when it was taken before. */
+export async function takeTick(trx: Db, tick: NewTick): Promise<boolean> {
+  const result = await trx
+    .insertInto('schedule_tick')
+    .values({
+      schedule_id: tick.scheduleId,
+      due_at: tick.dueAt,
+      outcome: tick.outcome,
+      execution_id: tick.executionId ?? null,
+      reason: tick.reason ?? null,
+    })
+    .onConflict((oc) => oc.columns(['schedule_id', 'due_at']).doNothing())
+    .executeTakeFirst();
+  return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
+}
+
+/** Says what became of a tick that was taken. */
+export async function settleTick(trx: Db, tick: NewTick): Promise<void> {
+  await trx
+    .updateTable('schedule_tick')
+    .set({ outcome: tick.outcome, execution_id: tick.executionId ?? null, reason: tick.reason ?? null })
+    .where('schedule_id', '=', tick.scheduleId)
+    .where('due_at', '=', tick.dueAt)
+    .execute();
+}
+
+/** What became of the ticks of a schedule, newest first. */
+export async function listTicks(db: Db, scheduleId: string, limit = 100): Promise<ScheduleTick[]> {
+  return db
+    .selectFrom('schedule_tick')
+    .selectAll()
+    .where('schedule_id', '=', scheduleId)
+    .orderBy('due_at', 'desc')
+    .limit(limit)
+    .execute();
 }
