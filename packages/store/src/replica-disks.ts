@@ -16,8 +16,9 @@ export interface NewReplicaDisk {
 }
 
 /**
- * Notes the target of a disk. A disk that is known already keeps its leaves and token; only target, size and `zeroed`
- * (when nothing was ever copied) follow.
+ * Notes the target of a disk. A disk that is known already keeps its leaves and token; only target and size follow. That
+ * it reads as zeroes counts on only for the same disk of the same size: of what was grown, or made anew, the provider says
+ * it again or nobody does.
  */
 export async function putReplicaDisk(db: Db, disk: NewReplicaDisk): Promise<ReplicaDisk> {
   return db
@@ -35,6 +36,9 @@ export async function putReplicaDisk(db: Db, disk: NewReplicaDisk): Promise<Repl
       oc.columns(['transfer_id', 'instance', 'disk_id']).doUpdateSet((eb) => ({
         size: eb.ref('excluded.size'),
         target: eb.ref('excluded.target'),
+        zeroed: sql<boolean>`excluded.zeroed or (replica_disk.zeroed and excluded.size = replica_disk.size
+          and excluded.target -> 'size' is not distinct from replica_disk.target -> 'size'
+          and excluded.target -> 'handle' is not distinct from replica_disk.target -> 'handle')`,
         updated_at: sql<Date>`now()`,
       })),
     )
