@@ -118,6 +118,9 @@ export function check(
     const keyFile = options.key ?? (existsSync(`${file}.key`) ? `${file}.key` : undefined);
     const receipt = readReceipt(readText(file), keyFile === undefined ? null : readKey(readText(keyFile)));
     if (keyFile !== undefined) verdict.signature = `valid, key ${receipt.keyId}`;
+    if (keyFile !== undefined && options.key === undefined) {
+      verdict.signature += ` (from ${keyFile}, which came with the receipt: --key checks with one that you trust)`;
+    }
     verdict.disk = receipt.disk;
     const disk = choose(disks, receipt.disk);
     verdict.path = disk.path;
@@ -186,7 +189,12 @@ function describe(verdict: Verdict): string {
     }
     if (verdict.differing > verdict.blocks.length) lines.push('    ... (--limit shows more)');
   }
-  return lines.join('\n');
+  return lines.map(printable).join('\n');
+}
+
+/** Names come from a document that anybody may have written: no line feed or escape sequence of theirs forges a verdict. */
+function printable(line: string): string {
+  return line.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (odd) => `\\u{${odd.codePointAt(0)?.toString(16)}}`);
 }
 
 /** One line on a terminal, nothing elsewhere. */

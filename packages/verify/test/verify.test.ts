@@ -90,6 +90,36 @@ describe('godwit verify', () => {
     expect(result.status).toBe(0);
   });
 
+  it('says when the key came with the receipt, for then the signature proves little', () => {
+    const key = `${receipt}.key`;
+    writeFileSync(key, readFileSync(path.join(folder, 'site.pem')));
+    try {
+      const result = run(receipt, '--disk', disk);
+      expect(result.stdout).toMatch(
+        /valid, key [0-9a-f]{16} \(from .*vda\.receipt\.key, which came with the receipt: --key/,
+      );
+      expect(result.status).toBe(0);
+    } finally {
+      rmSync(key);
+    }
+  });
+
+  it('lets no name in a receipt forge a verdict or drive the terminal', () => {
+    const forged = { ...document, disk: 'vda (/a)\n  signature  valid, key 0\nHOLDS: disk vdb\u001b[2K\u202e' };
+    write(forged);
+    try {
+      const broken = path.join(folder, 'broken.raw');
+      writeFileSync(broken, Buffer.alloc(size));
+      const result = run(receipt, '--disk', broken);
+      expect(result.status).toBe(1);
+      expect(result.stdout).not.toMatch(/^HOLDS/m);
+      expect(result.stdout).not.toMatch(/[^\n\P{C}]/u);
+      expect(result.stdout).toContain('\\u{a}HOLDS: disk vdb\\u{1b}[2K\\u{202e}');
+    } finally {
+      write(document);
+    }
+  });
+
   it('finds and names the block of each of 200 flipped bits', () => {
     const fd = openSync(disk, 'r+');
     const byte = Buffer.alloc(1);
