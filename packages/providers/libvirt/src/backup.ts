@@ -49,6 +49,8 @@ export interface BackupPlan {
   since: Map<string, string | null>;
   /** Disks that the new checkpoint covers. */
   tracked: ReadonlySet<string>;
+  /** What lies below the disks, see `basesOf`. */
+  bases: Readonly<Record<string, string>>;
   environment: SourceEnvironment;
 }
 
@@ -216,7 +218,7 @@ async function begin(
       }),
     ),
   ]).xml;
-  const checkpoint = checkpointXml(checkpointName(plan.key), domain.disks, plan.tracked);
+  const checkpoint = checkpointXml(checkpointName(plan.key), domain.disks, plan.tracked, plan.bases);
   return host.virsh.withFile(backup, (backupFile) =>
     host.virsh.withFile(checkpoint, async (checkpointFile) => {
       const command = ['backup-begin', domain.uuid, backupFile, ...(plan.tracked.size > 0 ? [checkpointFile] : [])];
@@ -228,7 +230,7 @@ async function begin(
       // In one process that outlives ours, so that a frozen guest is always thawed.
       const { code, stdout, stderr } = await host.virsh.batch(
         [['domfsfreeze', domain.uuid], command, ['domfsthaw', domain.uuid]],
-        { timeoutMs: FREEZE_LIMIT_MS, patienceMs: FREEZE_LIMIT_MS },
+        { timeoutMs: FREEZE_LIMIT_MS, patienceMs: FREEZE_LIMIT_MS, survives: true },
       );
       if (code !== 0) await thaw(host, domain);
       return { begun: stdout.includes('Backup started'), frozen: !/Unable to freeze/.test(stderr), stderr };
@@ -237,7 +239,7 @@ async function begin(
 }
 
 /** Once more: a guest that stays frozen hangs. An agent that is not frozen answers that nothing was thawed. */
-async function thaw(host: Host, domain: FoundDomain): Promise<void> {
+export async function thaw(host: Host, domain: FoundDomain): Promise<void> {
   for (let tries = 0; tries < 3; tries++) {
     const result = await host.virsh.attempt(['domfsthaw', domain.uuid], { patienceMs: FREEZE_LIMIT_MS });
     if (result.code === 0) return;

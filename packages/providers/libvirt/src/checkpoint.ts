@@ -5,10 +5,15 @@ import { lastLine, words } from './host-files.ts';
 import { type FoundDomain, findDomain, isActive } from './inventory.ts';
 import { isOurs } from './mark.ts';
 import { virshError } from './virsh.ts';
-import { all, one, parseXml, xml } from './xml.ts';
+import { all, type Element, one, parseXml, textOf, type XmlText, xml } from './xml.ts';
 
 /** Bytes that one bit of a change bitmap stands for: a leaf. */
 const GRANULARITY = 65_536;
+/** What stands for files below a disk that nobody here can look at. It equals nothing, not even itself. */
+export const UNKNOWN_BASE = 'unknown';
+
+/** Why the bitmap of a disk says nothing, for people. */
+export const OTHER_FILE = 'it lies in another file now, or over a base that was changed';
 
 /** True for disks whose changes qemu can record: only qcow2 keeps bitmaps. */
 export function isTrackable(disk: DomainDisk): boolean {
@@ -21,42 +26,77 @@ export function whyUntracked(disk: DomainDisk): string {
   return disk.readOnly ? 'read-only disks are not tracked' : 'shared disks cannot be tracked';
 }
 
-/** Disks that each of the checkpoints covers; a checkpoint that does not exist is absent. */
+/**
+ * Disks that each of the checkpoints covers; a checkpoint that does not exist is absent. False for a disk that lay in
+ * another file, or over another base, when the checkpoint was made: a bitmap tells the writes to its own file, wherever
+ * that is attached now.
+ *
+ * @param bases of the disks as they are now
+ */
 export async function checkpointDisks(
   host: Host,
   domain: FoundDomain,
   names: Iterable<string>,
-): Promise<Map<string, Set<string>>> {
-  const found = new Map<string, Set<string>>();
+  bases: Readonly<Record<string, string>>,
+): Promise<Map<string, Map<string, boolean>>> {
+  const found = new Map<string, Map<string, boolean>>();
   const there = new Set(
     words(await host.virsh.run(`instance ${domain.name}`, 'checkpoint-list', '--name', domain.uuid)),
   );
+  const now = sourcesOf(domain.root);
   for (const name of new Set(names)) {
     if (!there.has(name)) continue;
-    const text = await host.virsh.run(
-      `instance ${domain.name}`,
-      'checkpoint-dumpxml',
-      '--no-domain',
-      domain.uuid,
-      name,
-    );
-    const disks = all(one(parseXml(text, `checkpoint ${name}`), 'disks'), 'disk');
-    found.set(
-      name,
-      new Set(
-        disks
-          .filter(({ attributes }) => attributes.checkpoint === 'bitmap')
-          .map(({ attributes }) => attributes.name ?? ''),
-      ),
-    );
+    const text = await host.virsh.run(`instance ${domain.name}`, 'checkpoint-dumpxml', domain.uuid, name);
+    const checkpoint = parseXml(text, `checkpoint ${name}`);
+    const then = sourcesOf(one(checkpoint, 'domain'));
+    const basesThen = basesIn(checkpoint);
+    const isSame = (id: string) =>
+      then.get(id) !== undefined &&
+      then.get(id) === now.get(id) &&
+      bases[id] !== UNKNOWN_BASE &&
+      basesThen[id] === bases[id];
+    const covered = all(one(checkpoint, 'disks'), 'disk')
+      .filter(({ attributes }) => attributes.checkpoint === 'bitmap')
+      .map(({ attributes }) => attributes.name ?? '');
+    found.set(name, new Map(covered.map((id) => [id, isSame(id)])));
   }
   return found;
 }
 
+/** By disk id: where its bytes lie, as the description says it. */
+function sourcesOf(root: Element | undefined): Map<string, string> {
+  return new Map(
+    all(one(root, 'devices'), 'disk').map((disk) => {
+      const { file, dev, pool, volume, name } = one(disk, 'source')?.attributes ?? {};
+      return [one(disk, 'target')?.attributes.dev ?? '', JSON.stringify([file, dev, pool, volume, name])];
+    }),
+  );
+}
+
+/** What its description says of the files below the disks, see `basesOf`. */
+function basesIn(checkpoint: Element): Record<string, unknown> {
+  try {
+    const said: unknown = JSON.parse(textOf(checkpoint, 'description') ?? '{}');
+    return typeof said === 'object' && said !== null ? { ...said } : {};
+  } catch {
+    return {}; // not written by us
+  }
+}
+
+function describeBases(bases: Readonly<Record<string, string>>): XmlText | null {
+  return Object.keys(bases).length === 0 ? null : xml('description', {}, [JSON.stringify(bases)]);
+}
+
 /** Description of a checkpoint over the tracked disks; the others are named, else libvirt takes them too and fails. */
-export function checkpointXml(name: string, disks: readonly DomainDisk[], tracked: ReadonlySet<string>): string {
+export function checkpointXml(
+  name: string,
+  disks: readonly DomainDisk[],
+  tracked: ReadonlySet<string>,
+  bases: Readonly<Record<string, string>>,
+): string {
   return xml('domaincheckpoint', {}, [
     xml('name', {}, [name]),
+    describeBases(bases),
     xml(
       'disks',
       {},
@@ -133,6 +173,18 @@ export async function bitmapsOf(host: Host, path: string, object: string): Promi
   );
 }
 
+/** Paths of a qcow2 file and of all that it lies over, itself first; null for what is no file. */
+export async function layersOf(host: Host, path: string, object: string): Promise<(string | null)[]> {
+  const args = ['info', '--output=json', '-U', '--backing-chain', '-f', 'qcow2', '--', path];
+  const result = await host.files.run('qemu-img', args, object);
+  if (result.code !== 0) throw imageError(result.stderr, object);
+  const chain: unknown = JSON.parse(result.stdout);
+  return (Array.isArray(chain) ? chain : []).map((layer: unknown) => {
+    const name = at(layer, 'filename');
+    return typeof name === 'string' && name.startsWith('/') ? name : null;
+  });
+}
+
 function at(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }
@@ -147,6 +199,7 @@ export async function makeStoppedCheckpoint(
   domain: FoundDomain,
   name: string,
   createdAt: Date,
+  bases: Readonly<Record<string, string>>,
 ): Promise<Set<string>> {
   const tracked = new Set<string>();
   for (const disk of domain.disks.filter(isTrackable)) {
@@ -163,6 +216,7 @@ export async function makeStoppedCheckpoint(
   if (tracked.size === 0) return tracked;
   const description = xml('domaincheckpoint', {}, [
     xml('name', {}, [name]),
+    describeBases(bases),
     xml('creationTime', {}, [Math.floor(createdAt.getTime() / 1000)]),
     xml(
       'disks',

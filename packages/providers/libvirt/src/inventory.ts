@@ -62,6 +62,11 @@ export function isActive(domain: FoundDomain): boolean {
   return domain.state !== 'shut off' && domain.state !== 'crashed';
 }
 
+/** True for a stopped domain that will go on from its saved memory: its disks lack what the guest has not written yet. */
+export async function isSaved(host: Host, domain: FoundDomain): Promise<boolean> {
+  return /^Managed save:\s*yes/m.test(await host.virsh.run(`instance ${domain.name}`, 'dominfo', domain.uuid));
+}
+
 export async function listInstances(ctx: ProviderContext, query: InstanceQuery): Promise<InstanceSummary[]> {
   const host = await openHost(ctx);
   const ids = words(await host.virsh.run(ctx.endpoint, 'list', '--all', '--uuid'));

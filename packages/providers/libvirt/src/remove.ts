@@ -1,9 +1,11 @@
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import type { LedgerEntry, ProviderContext } from '@godwit/provider';
+import { thaw } from './backup.ts';
 import { deleteCheckpoint } from './checkpoint.ts';
-import { openHost } from './connection.ts';
+import { type Host, openHost } from './connection.ts';
 import { removeDeployed } from './deploy.ts';
 import { deleteDiskSnapshot } from './disk-snapshot.ts';
+import { findDomain, isActive } from './inventory.ts';
 import { checkKey } from './mark.ts';
 import { replicaOf } from './replica.ts';
 import { endSnapshot } from './source.ts';
@@ -18,6 +20,7 @@ export async function remove(ctx: ProviderContext, entry: LedgerEntry): Promise<
   switch (entry.kind) {
     case 'snapshot': {
       const folders = Array.isArray(handle.folders) ? handle.folders.map(String) : [];
+      await thawLeft(host, instance);
       return endSnapshot(host, instance, checkKey(text(handle, 'key')), folders);
     }
     case 'token':
@@ -34,6 +37,16 @@ export async function remove(ctx: ProviderContext, entry: LedgerEntry): Promise<
       throw new GodwitError('FORBIDDEN', `${entry.kind} ${entry.name}`, {
         reason: 'this provider makes no such thing',
       });
+  }
+}
+
+/** A snapshot that nobody finished may have left the guest frozen. */
+async function thawLeft(host: Host, instance: string): Promise<void> {
+  try {
+    const domain = await findDomain(host, instance);
+    if (isActive(domain) && domain.agent) await thaw(host, domain);
+  } catch (error) {
+    if (!(error instanceof GodwitError && error.code === 'NOT_FOUND')) throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import { checkInput, type TargetDisk } from '@godwit/provider';
@@ -44,7 +45,9 @@ export function replicaHandle(path: string, format: DiskFormat, key: string): Js
  * @param generation 2 and more: the earlier ones were handed over to instances
  */
 export function replicaName(key: string, disk: string, format: DiskFormat, generation = 1): string {
-  const plain = disk.replace(/[^A-Za-z0-9]+/g, '_').slice(0, 40);
+  const readable = disk.replace(/[^A-Za-z0-9]+/g, '_').slice(0, 40);
+  // Two ids that look the same so must not share a file.
+  const plain = readable === disk ? disk : `${readable}-${createHash('sha256').update(disk).digest('hex').slice(0, 8)}`;
   return `${PREFIX}${checkKey(key)}-${plain}${generation === 1 ? '' : `-${generation}`}.${format}`;
 }
 

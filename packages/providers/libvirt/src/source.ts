@@ -20,11 +20,13 @@ import {
   type SourceEnvironment,
   scratchFolder,
   scratchPrefix,
+  thaw,
 } from './backup.ts';
-import { checkpointDisks, deleteCheckpoint, isTrackable, pathOf, whyUntracked } from './checkpoint.ts';
+import { basesOf } from './base.ts';
+import { checkpointDisks, deleteCheckpoint, isTrackable, OTHER_FILE, pathOf, whyUntracked } from './checkpoint.ts';
 import { type Host, openHost } from './connection.ts';
 import { sourceEnvironmentSchema } from './environment.ts';
-import { diskSizes, type FoundDomain, findDomain, isActive } from './inventory.ts';
+import { diskSizes, type FoundDomain, findDomain, isActive, isSaved } from './inventory.ts';
 import { checkpointName, isOurs } from './mark.ts';
 import { openBackup } from './open-backup.ts';
 import { dropNote, isUnchanged, readNote, type StoppedSnapshot, takeNote } from './stopped.ts';
@@ -95,7 +97,11 @@ async function snapshot(ctx: ProviderContext, request: SnapshotRequest): Promise
     // A note of this key: the instance was stopped when the snapshot was made, and has been started since.
     const note = await readNote(host, domain, request.key);
     const job = note === null ? await runningBackup(host, domain) : null;
-    if (job?.key === request.key) return ofJob(host, domain, request, job, {});
+    if (job?.key === request.key) {
+      // Whoever began it may have died, with its host, before the guest was thawed.
+      if (job.consistency === 'filesystem') await thaw(host, domain);
+      return ofJob(host, domain, request, job, {});
+    }
     if (request.resume) throw new GodwitError('SNAPSHOT_LOST', `instance ${domain.name}`);
     if (job !== null) {
       if (job.key === null) throw foreignJob(domain);
@@ -148,15 +154,18 @@ async function running(
 ): Promise<Snapshot> {
   const name = checkpointName(request.key);
   const tokens = Object.values(request.tokens).filter((token) => token !== null);
-  const covered = await checkpointDisks(host, domain, [...tokens, name]);
+  const bases = await basesOf(host, domain);
+  const covered = await checkpointDisks(host, domain, [...tokens, name], bases);
   const tracked = new Set(domain.disks.filter(isTrackable).map(({ id }) => id));
   const since = new Map<string, string | null>();
   const reasons: Record<string, string> = {};
   for (const { id } of domain.disks) {
     const token = request.tokens[id] ?? null;
-    const known = token !== null && tracked.has(id) && covered.get(token)?.has(id) === true;
-    since.set(id, known ? token : null);
-    if (token !== null && tracked.has(id) && !known) reasons[id] = 'its change bitmap is gone';
+    const same = token !== null && tracked.has(id) ? covered.get(token)?.get(id) : undefined;
+    since.set(id, same ? token : null);
+    if (token !== null && tracked.has(id) && !same) {
+      reasons[id] = same === false ? OTHER_FILE : 'its change bitmap is gone';
+    }
   }
   const made = await announce(host, domain, request.key, environment);
   // Left by a job of this key that is gone: its checkpoint holds the name.
@@ -164,7 +173,7 @@ async function running(
   await sweepScratch(host, foldersOf(domain, environment), request.key);
   for (;;) {
     try {
-      await beginBackup(host, domain, { key: request.key, since, tracked, environment });
+      await beginBackup(host, domain, { key: request.key, since, tracked, bases, environment });
       break;
     } catch (error) {
       if (!(error instanceof BitmapGone)) throw error;
@@ -202,7 +211,8 @@ async function ofJob(
   reasons: Record<string, string>,
 ): Promise<Snapshot> {
   const environment = checkInput(sourceEnvironmentSchema, request.environment, 'source_environment');
-  const covered = (await checkpointDisks(host, domain, [checkpointName(request.key)])).get(checkpointName(request.key));
+  const name = checkpointName(request.key);
+  const covered = (await checkpointDisks(host, domain, [name], await basesOf(host, domain))).get(name);
   const sizes = await diskSizes(host, domain);
   return {
     key: request.key,
@@ -213,7 +223,7 @@ async function ofJob(
       snapshotDisk(
         disk.id,
         sizes.get(disk.id) ?? 0,
-        covered?.has(disk.id) ? checkpointName(request.key) : null,
+        covered?.get(disk.id) ? name : null,
         (job.since.get(disk.id) ?? null) !== null,
         isTrackable(disk)
           ? (reasons[disk.id] ?? (request.tokens[disk.id] ? 'its change bitmap is gone' : 'first run'))
@@ -250,7 +260,7 @@ async function ofNote(
     key: request.key,
     instance: request.instance,
     takenAt: note.takenAt,
-    consistency: 'stopped',
+    consistency: note.saved ? 'crash' : 'stopped',
     disks: domain.disks.map((disk) =>
       snapshotDisk(
         disk.id,
@@ -377,6 +387,12 @@ async function shutdown(ctx: ProviderContext, instance: string, graceSeconds = D
   const domain = await findDomain(host, instance);
   const label = `instance ${domain.name}`;
   const isOff = async () => !isActive(await findDomain(host, domain.uuid));
+  if (!isActive(domain) && (await isSaved(host, domain))) {
+    throw new GodwitError('CONFLICT', label, {
+      reason:
+        'it is saved with its memory, which would be lost: start it, or drop the memory with "virsh managedsave-remove"',
+    });
+  }
   for (let second = 0; second < graceSeconds; second++) {
     if (await isOff()) return;
     if (second % PRESS_AGAIN_S === 0) {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { GodwitError, type JsonObject } from '@godwit/domain';
-import { bitmapsOf, isTrackable, makeStoppedCheckpoint, pathOf } from './checkpoint.ts';
+import { basesOf } from './base.ts';
+import { bitmapsOf, checkpointDisks, isTrackable, makeStoppedCheckpoint, OTHER_FILE, pathOf } from './checkpoint.ts';
 import type { Host } from './connection.ts';
 import { fingerprint } from './host-files.ts';
-import type { FoundDomain } from './inventory.ts';
+import { type FoundDomain, isSaved } from './inventory.ts';
 import { checkKey, checkpointName } from './mark.ts';
 import { virshError } from './virsh.ts';
 import { parseXml, xml } from './xml.ts';
@@ -21,6 +22,8 @@ export interface StoppedSnapshot {
   since: Record<string, string | null>;
   /** Disks that record changes from this moment. */
   tracked: string[];
+  /** The instance was saved with its memory. */
+  saved?: boolean;
 }
 
 const noteUri = (key: string) => `https://godwit.dev/xmlns/libvirt/snapshot/1/${checkKey(key)}`;
@@ -46,22 +49,28 @@ export async function takeNote(
   const now = new Date();
   const since: Record<string, string | null> = {};
   const reasons: Record<string, string> = {};
+  const asked = Object.values(tokens).filter((token) => token !== null);
+  const bases = await basesOf(host, domain);
+  const covered = await checkpointDisks(host, domain, asked, bases);
   for (const disk of domain.disks) {
     const token = tokens[disk.id] ?? null;
     since[disk.id] = null;
     if (token === null || !isTrackable(disk)) continue;
     const object = `disk ${disk.id} of ${domain.name}`;
     const usable = (await bitmapsOf(host, await pathOf(host, domain, disk), object)).get(token);
-    if (usable) since[disk.id] = token;
+    const same = covered.get(token)?.get(disk.id);
+    if (same && usable) since[disk.id] = token;
+    else if (same === false) reasons[disk.id] = OTHER_FILE;
     else
       reasons[disk.id] = usable === false ? 'its change bitmap was not closed properly' : 'its change bitmap is gone';
   }
-  const tracked = await makeStoppedCheckpoint(host, domain, checkpointName(key), now);
+  const tracked = await makeStoppedCheckpoint(host, domain, checkpointName(key), now, bases);
   const note: StoppedSnapshot = {
     takenAt: now.toISOString(),
     prints: await printsOf(host, domain),
     since,
     tracked: [...tracked],
+    saved: await isSaved(host, domain),
   };
   const element = xml('snapshot', { data: JSON.stringify(note) }).xml;
   await host.virsh.run(

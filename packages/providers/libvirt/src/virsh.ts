@@ -19,6 +19,8 @@ export interface VirshLimits {
   timeoutMs?: number;
   /** How long a command that must not be cut in the middle may go on after a cancel, ms. Default 0. */
   patienceMs?: number;
+  /** It goes on to its end when this process dies or both are asked to stop, and nobody reads what it prints. Default false. */
+  survives?: boolean;
 }
 
 /** Milliseconds an answer may take. libvirt itself waits 30 s for a busy domain. */
@@ -53,7 +55,10 @@ export class Virsh {
   /** The same without judging the outcome; failures to reach the host reject all the same. */
   async attempt(command: readonly string[], limits: VirshLimits = {}): Promise<VirshResult> {
     const program = await needTool('virsh', this.#ctx.endpoint);
-    const result = await execute(program, ['-q', '-c', this.#uri, ...command], this.#ctx, limits);
+    const line = [program, '-q', '-c', this.#uri, ...command];
+    // Without a reader its first line would end it; Ctrl-C and the end of a service reach all processes.
+    const words = limits.survives ? ['sh', '-c', 'trap "" PIPE INT TERM HUP; exec "$@"', 'sh', ...line] : line;
+    const result = await execute(words, this.#ctx, limits);
     if (result.code !== 0 && isConnectionTrouble(result.stderr)) {
       throw virshError(result.stderr, this.#ctx.endpoint, this.#ctx.endpoint);
     }
@@ -83,8 +88,7 @@ function quote(word: string): string {
 }
 
 function execute(
-  program: string,
-  args: readonly string[],
+  [program = '', ...args]: readonly string[],
   ctx: ProviderContext,
   { timeoutMs = DEFAULT_TIMEOUT_MS, patienceMs = 0 }: VirshLimits,
 ): Promise<VirshResult> {

@@ -68,3 +68,35 @@ export function byteOf(ctx: ProviderContext, disk: TargetDisk, offset: number): 
     return bytes[0]!;
   });
 }
+
+/** All bytes of a snapshot's disk, and what it says has changed since the asked token (null: unknown). */
+export interface Seen {
+  bytes: Uint8Array;
+  changed: Range[] | null;
+}
+
+export async function see(ctx: ProviderContext, snapshot: Snapshot, id: string): Promise<Seen> {
+  const exact = snapshot.disks.find((disk) => disk.id === id)?.changes === 'exact';
+  return withDisk(source.open(ctx, snapshot), id, async (disk) => {
+    const bytes = new Uint8Array(disk.size);
+    for (let at = 0; at < disk.size; at += PART) await disk.read(at, bytes.subarray(at, at + PART));
+    return { bytes, changed: exact ? await disk.changed(0, disk.size) : null };
+  });
+}
+
+const PART = 1_048_576;
+const LEAF = 65_536;
+
+/** Offsets of leaves that differ from what they were and that nobody said had changed: each is a silent loss. */
+export function missedIn(before: Uint8Array, after: Seen): number[] {
+  const { changed } = after;
+  if (changed === null) return [];
+  const missed: number[] = [];
+  // Beyond the old end all is new to a copy anyway.
+  for (let at = 0; at < Math.min(before.length, after.bytes.length); at += LEAF) {
+    const same = Buffer.compare(before.subarray(at, at + LEAF), after.bytes.subarray(at, at + LEAF)) === 0;
+    const told = changed.some(({ offset, length }) => offset <= at && at < offset + length);
+    if (!same && !told) missed.push(at);
+  }
+  return missed;
+}
