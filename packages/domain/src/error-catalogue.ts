@@ -108,7 +108,7 @@ export const errorCatalogue = {
     'retryable',
     503,
     'Cannot connect to {object}: {reason}',
-    'Check that the host is up, the address is right and the port is open from the worker.',
+    'Check from the worker that the host is up, the address right and the port open; of a folder, that it exists and is mounted there.',
   ),
   AUTHENTICATION_FAILED: entry(
     'permanent',
