@@ -167,7 +167,12 @@ export class SshConnection {
   ): Promise<ToolResult> {
     const child = this.spawn(command);
     const stop = () => child.kill('SIGKILL');
-    const timer = setTimeout(stop, limits.timeoutMs ?? 60_000);
+    const timeoutMs = limits.timeoutMs ?? 60_000;
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      stop();
+    }, timeoutMs);
     limits.signal.addEventListener('abort', stop);
     try {
       const sent = limits.input
@@ -178,6 +183,7 @@ export class SshConnection {
       limits.input?.destroy();
       await sent;
       if (limits.signal.aborted) throw new GodwitError('CANCELED', this.#label);
+      if (late) throw this.#failure(`no answer within ${timeoutMs} ms`);
       if (result.code === 255 || result.code === -1) throw this.#failure(result.stderr || this.#stderr.text);
       return result;
     } finally {
