@@ -118,15 +118,14 @@ describe('trouble', () => {
     expect(statSync(replica).size).toBe(4 * MiB);
   });
 
-  it('follows a disk that grew, or says that it cannot', async () => {
+  it('follows a disk that grew', async () => {
     const { vm, target, transfer } = await pair({ 'a.raw': fill(random, Buffer.alloc(4 * MiB)) });
     expect((await godwit.ended(await godwit.execute(transfer))).status).toBe('COMPLETED');
     const file = path.join(vm, 'a.raw');
     truncateSync(file, 6 * MiB + 512);
     overwrite(file, 5 * MiB, fill(random, Buffer.alloc(MiB)));
-    const execution = await godwit.ended(await godwit.execute(transfer));
-    if (execution.status === 'COMPLETED') expect(same(file, onlyFile(target, 'a'))).toBe('');
-    else expect(told(execution)).toMatchObject({ code: 'DISK_GREW' });
+    expect((await godwit.ended(await godwit.execute(transfer))).status).toBe('COMPLETED');
+    expect(same(file, onlyFile(target, 'a'))).toBe('');
   });
 
   it('refuses a target disk that somebody cut short', async () => {
@@ -155,17 +154,21 @@ describe('trouble', () => {
   it('takes a new snapshot when a file changes under a watched copy, and ends equal', async () => {
     const { vm, target, transfer } = await pair(
       { 'a.raw': fill(random, Buffer.alloc(24 * MiB)) },
-      { options: { rate_limit: 8 * MiB }, source_environment: { freeze: 'watch' } },
+      { options: { rate_limit: 2 * MiB }, source_environment: { freeze: 'watch' } },
     );
     const file = path.join(vm, 'a.raw');
-    const begun = Date.now();
-    let changed = false;
-    const execution = await godwit.ended(await godwit.execute(transfer), () => {
-      if (changed || Date.now() - begun < 1500) return;
-      overwrite(file, 0, fill(random, Buffer.alloc(MiB)));
-      changed = true;
-    });
-    expect(changed).toBe(true);
+    const route = await godwit.execute(transfer);
+    const copied = async (): Promise<number> => {
+      const { execution } = JSON.parse((await godwit.read(route)).text) as {
+        execution: { tasks: { progress_updates: { current_step: number; message: string }[] }[] };
+      };
+      const updates = execution.tasks.flatMap((task) => task.progress_updates);
+      return updates.find(({ message }) => message.startsWith('Replicating disk'))?.current_step ?? 0;
+    };
+    // What is written there then, this snapshot can never tell: its beginning is across.
+    await godwit.until('it copies', async () => (await copied()) > 2 * MiB, 60_000);
+    overwrite(file, 0, fill(random, Buffer.alloc(MiB)));
+    const execution = await godwit.ended(route);
     expect(execution.status).toBe('COMPLETED');
     expect(same(file, onlyFile(target, 'a'))).toBe('');
   });
