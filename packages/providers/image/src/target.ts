@@ -165,10 +165,6 @@ async function keepDisk(root: string, disk: TargetDisk, size: number): Promise<T
   if (present < disk.size) {
     throw new GodwitError('TARGET_TOO_SMALL', replica.object, { needed: disk.size, available: present });
   }
-  // Growing it back would put zeroes where the engine believes data is.
-  if (present < disk.size) {
-    throw new GodwitError('TARGET_TOO_SMALL', replica.object, { needed: disk.size, available: present });
-  }
   if (present >= size) return { ...disk, size: present, zeroed: false };
   if (replica.format === 'raw') {
     await truncate(replica.file, size);
