@@ -58,7 +58,11 @@ export class Installation {
     child.stderr.pipe(log, { end: false });
     const installation = new Installation(home, child, `http://127.0.0.1:${port}`);
     try {
-      await installation.until('ready', async () => (await fetch(`${installation.url}/readyz`)).status === 200, 240_000);
+      await installation.until(
+        'ready',
+        async () => (await fetch(`${installation.url}/readyz`)).status === 200,
+        240_000,
+      );
       await installation.#login();
     } catch (error) {
       const tail = readFileSync(installation.logFile, 'utf8').slice(-4000);
