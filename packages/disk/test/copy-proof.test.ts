@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { zeroRuns } from '../src/copy-planner.ts';
 import { type CopyPlan, type CopyResult, copyDisk, type Extent, LEAF_SIZE, seededRandom } from '../src/index.ts';
@@ -102,5 +106,34 @@ describe('a leaf', () => {
     expect(zeroOf(map(['zero', 2 * LEAF_SIZE - 512], ['data', 512], ['zero', 2 * LEAF_SIZE]))).toEqual([0, 1, 2, 2]);
     expect(zeroOf(map(['hole', 2 * LEAF_SIZE], ['data', 1], ['hole', 2 * LEAF_SIZE - 1]))).toEqual([0, 2, 3, 1]);
     expect(zeroOf(map(['hole', 2 * LEAF_SIZE - 1], ['data', 2], ['hole', 2 * LEAF_SIZE - 1]))).toEqual([0, 1, 3, 1]);
+  });
+});
+
+describe('a file write that the kernel cuts short', () => {
+  it('goes on with the rest, and fails when that does not fit', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gwp-'));
+    try {
+      const file = join(folder, 'a.raw');
+      closeSync(openSync(file, 'w'));
+      truncateSync(file, 64 * 1_024);
+      // Beyond 8 KiB the kernel refuses: of 16 KiB it takes the first half, and says so.
+      const script = `
+        import { openFileDisk } from ${JSON.stringify(join(import.meta.dirname, '../src/file-disk.ts'))};
+        const disk = await openFileDisk({ kind: 'file', path: ${JSON.stringify(file)}, readOnly: false });
+        await disk.write(0, new Uint8Array(16_384).fill(1)).then(() => console.log('written'), (error) => console.log(error.code));
+        await disk.close();`;
+      const run = spawnSync(
+        'bash',
+        ['-c', `trap '' XFSZ; ulimit -f 8; exec "$0" --input-type=module`, process.execPath],
+        {
+          input: script,
+          encoding: 'utf8',
+        },
+      );
+      expect(run.stdout.trim(), run.stderr).toBe('DISK_WRITE_FAILED');
+      expect(readFileSync(file).lastIndexOf(1)).toBe(8_191);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
