@@ -46,7 +46,7 @@ export class CallServer {
   look(): void {
     this.#claiming = this.#claiming.then(async () => {
       try {
-        while (this.#running.size < AT_ONCE && this.#worker.heart.alive()) {
+        while (this.#running.size < AT_ONCE && this.#worker.heart.alive() && this.#worker.service.enabled) {
           const call = await this.#claim();
           if (call === undefined) return;
           const controller = new AbortController();

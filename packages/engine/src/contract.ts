@@ -34,4 +34,10 @@ export const GIVE_UP_CHANNEL = 'godwit_give_up';
 export const REAP_CHANNEL = 'godwit_reap';
 
 /** Keys of advisory locks: one worker at a time does each of these. */
-export const LOCKS = { takeover: 7_100_001, reaper: 7_100_002, retention: 7_100_003, slot: 7_100_100 } as const;
+export const LOCKS = {
+  takeover: 7_100_001,
+  reaper: 7_100_002,
+  retention: 7_100_003,
+  waiting: 7_100_004,
+  slot: 7_100_100,
+} as const;

@@ -51,16 +51,19 @@ export async function endsOf(
 /**
  * A light task that this worker can serve runs right here: no queue, no other process. The rest goes to a region: one that
  * reaches both ends when there is one, else the source's, whose worker then has to reach the target by itself.
+ *
+ * @param served regions with a worker at present: one of them is preferred
  */
-export function placeOf(worker: WorkerContext, type: TaskType, ends: Ends): Place {
+export function placeOf(worker: WorkerContext, type: TaskType, ends: Ends, served?: ReadonlySet<string>): Place {
   const wanted = BOTH.includes(type)
     ? commonRegions(ends)
     : SOURCE_TASKS.includes(type)
       ? ends.origin.regions
       : ends.destination.regions;
-  const served = wanted.length === 0 || wanted.some((region) => worker.service.regions.has(region));
-  if (served && !isHeavy(type)) return { here: true };
-  return { here: false, region: wanted[0] ?? DEFAULT_REGION, endpoint: ends[endOf(type)].id };
+  const near = wanted.length === 0 || wanted.some((region) => worker.service.regions.has(region));
+  if (near && !isHeavy(type)) return { here: true };
+  const region = wanted.find((one) => served?.has(one)) ?? wanted[0] ?? DEFAULT_REGION;
+  return { here: false, region, endpoint: ends[endOf(type)].id };
 }
 
 function commonRegions({ origin, destination }: Ends): readonly string[] {

@@ -31,6 +31,7 @@ const SETTLE_MS = 30_000;
  * Returns how many entries went.
  */
 export async function reap(worker: WorkerContext): Promise<number> {
+  if (!worker.service.enabled) return 0;
   const due = await reapableLedger(worker.db);
   let removed = 0;
   for (const [endpointId, rows] of Map.groupBy(due, (row) => row.endpoint_id)) {

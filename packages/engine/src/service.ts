@@ -1,6 +1,14 @@
 import os from 'node:os';
 import { GodwitError } from '@godwit/domain';
-import { type Db, ensureRegion, heartbeatService, mappedRegions, mapRegions, registerWorker } from '@godwit/store';
+import {
+  type Db,
+  ensureRegion,
+  getService,
+  heartbeatService,
+  mappedRegions,
+  mapRegions,
+  registerWorker,
+} from '@godwit/store';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { LOCKS } from './contract.ts';
@@ -50,6 +58,8 @@ export interface ServicePlace {
   host: string;
   executorId: string;
   regions: ReadonlySet<string>;
+  /** False: takes no new work, and ends what it has begun. Known with each heartbeat. */
+  enabled: boolean;
 }
 
 /** Enters this worker in the service table and maps it to its regions. */
@@ -75,7 +85,7 @@ export async function register(db: Db, slot: Slot, providers: string[], regions?
     await mapRegions(db, 'service', row.id, ids);
   }
   const mapped = (await mappedRegions(db, 'service', [row.id])).get(row.id) ?? [];
-  return { id: row.id, host: slot.host, executorId, regions: new Set(mapped) };
+  return { id: row.id, host: slot.host, executorId, regions: new Set(mapped), enabled: row.enabled };
 }
 
 /** The heartbeat: of the worker and of the tasks it runs. A row that was deleted is entered anew. */
@@ -83,11 +93,12 @@ export async function beat(worker: WorkerContext, slot: Slot, providers: string[
   const { db, runs, service } = worker;
   if (!(await heartbeatService(db, service.id))) {
     const again = await register(db, slot, providers, regions);
-    Object.assign(service, { id: again.id, regions: again.regions });
+    Object.assign(service, { id: again.id, regions: again.regions, enabled: again.enabled });
     return;
   }
   const mapped = (await mappedRegions(db, 'service', [service.id])).get(service.id) ?? [];
   service.regions = new Set(mapped);
+  service.enabled = (await getService(db, service.id))?.enabled ?? true;
   const ids = runs.taskIds;
   if (ids.length === 0) return;
   await db

@@ -26,6 +26,7 @@ import { whileDatabaseIsAway } from './database-retry.ts';
 import { durableLog } from './durable-log.ts';
 import { Heart } from './heart.ts';
 import { Listener } from './listener.ts';
+import { listenTo, queuesOf } from './listening.ts';
 import { type ProviderLoaders, ProviderRegistry } from './provider-registry.ts';
 import { RateLimits } from './rate-limits.ts';
 import { REAPER_EVERY_MS, reap } from './reaper.ts';
@@ -35,9 +36,10 @@ import { DEFAULT_RETRY, type RetryPolicy } from './retry-policy.ts';
 import { Rounds } from './rounds.ts';
 import { Runs } from './runs.ts';
 import { fireSchedules, SCHEDULES_EVERY_MS } from './schedules.ts';
-import { beat, holdSlot, register, type Slot } from './service.ts';
+import { beat, holdSlot, register, type ServicePlace, type Slot } from './service.ts';
 import { TAKEOVER_EVERY_MS, Takeover } from './takeover.ts';
 import { Turns } from './turns.ts';
+import { explainWaiting, WAITING_EVERY_MS } from './waiting.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { walkExecution } from './workflows/execution.ts';
 import { runQueuedTask } from './workflows/task.ts';
@@ -138,11 +140,14 @@ async function begin(
   const service = await register(db, slot, providers.names, options.regions);
   const workDir = path.join(options.workDir, String(slot.number ?? 0));
   await emptyFolder(workDir);
+  let launched = false;
   const heart = new Heart({
     log,
     ...options.heartbeat,
     beat: async () => {
+      const before = { ...worker.service };
       await beat(worker, slot, providers.names, options.regions);
+      if (launched) await followService(options, worker, before);
     },
   });
   const runs = new Runs(heart.signal);
@@ -174,6 +179,7 @@ async function begin(
   const takeover = new Takeover(worker);
   rounds.add('takeover', TAKEOVER_EVERY_MS, () => takeover.look());
   rounds.add('reaper', REAPER_EVERY_MS, () => reap(worker));
+  rounds.add('waiting', WAITING_EVERY_MS, () => explainWaiting(worker));
   rounds.add('retention', RETENTION_EVERY_MS, () => forgetOld(worker, options.retentionDays ?? 30, new Date()));
   rounds.add('cancel', 5_000, () => lookForCancels(worker));
   rounds.add('schedules', SCHEDULES_EVERY_MS, () => fireSchedules(worker));
@@ -182,6 +188,7 @@ async function begin(
 
   heart.start();
   await launchDurable(options, worker);
+  launched = true;
   await calls.begin();
   ears.live = {
     canceled: (executionId) => void lookForCancels(worker, executionId),
@@ -245,13 +252,7 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
     workerConcurrency: 500,
     minPollingIntervalMs: POLL_MS,
   });
-  for (const region of regions) {
-    await worker.durable.registerQueue(regionQueue(region), {
-      workerConcurrency: options.copies ?? 4,
-      partitionConcurrency: Math.max(options.copies ?? 4, options.copiesPerEndpoint ?? 8),
-      minPollingIntervalMs: POLL_MS,
-    });
-  }
+  for (const region of regions) await openRegion(options, worker, region);
   DBOS.setConfig({
     name: APPLICATION,
     systemDatabaseUrl: options.databaseUrl,
@@ -260,7 +261,7 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
     applicationVersion: CONTRACT_VERSION,
     runMigrations: false,
     useListenNotify: false,
-    listenQueues: [CONTROL_QUEUE, ...regions.map(regionQueue)],
+    listenQueues: queuesOf(worker.service),
     logger: durableLog(worker.log),
   });
   // Kills are no fault of the work: it is resumed as often as it takes.
@@ -274,6 +275,24 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
     maxRecoveryAttempts,
   });
   await DBOS.launch();
+}
+
+async function openRegion(options: WorkerOptions, worker: WorkerContext, region: string): Promise<void> {
+  await worker.durable.registerQueue(regionQueue(region), {
+    workerConcurrency: options.copies ?? 4,
+    partitionConcurrency: Math.max(options.copies ?? 4, options.copiesPerEndpoint ?? 8),
+    minPollingIntervalMs: POLL_MS,
+  });
+}
+
+/** After a heartbeat: takes work from the regions it has been given meanwhile, from none while it is disabled. */
+async function followService(options: WorkerOptions, worker: WorkerContext, before: ServicePlace): Promise<void> {
+  const { log, runs, service } = worker;
+  for (const region of service.regions) if (!before.regions.has(region)) await openRegion(options, worker, region);
+  listenTo(service);
+  if (service.enabled === before.enabled) return;
+  log.warn(service.enabled ? 'enabled: takes work' : 'disabled: takes no new work and ends what it has begun');
+  runs.wakeAll();
 }
 
 /**

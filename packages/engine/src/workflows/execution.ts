@@ -8,7 +8,7 @@ import {
 } from '@godwit/domain';
 import { type Database, type Execution, transactionWithClient } from '@godwit/store';
 import type { Transaction } from 'kysely';
-import { executionWorkflowId, taskWorkflowId } from '../contract.ts';
+import { CONTROL_QUEUE, executionWorkflowId, taskWorkflowId } from '../contract.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { News } from '../news.ts';
 import { type Ends, endsOf, placeOf } from '../placement.ts';
@@ -17,6 +17,7 @@ import { settleExecution } from '../settle.ts';
 import { becomeExecution, enqueueTask, type StartPlace } from '../start.ts';
 import { type BoardTask, changeTasks, taskStates } from '../task-board.ts';
 import { claimTasks, endTask } from '../task-end.ts';
+import { servedRegions } from '../waiting.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
 /** Looked for in case a notice was lost. */
@@ -33,8 +34,10 @@ export async function walkExecution(worker: WorkerContext, executionId: string):
   const inbox = worker.runs.inbox(executionId);
   const walk = new Walk(worker, executionId);
   try {
-    while (!(await walk.step())) await inbox.wait(LOOK_MS);
-    return;
+    while (!(await walk.step())) {
+      if (await walk.handedBack()) return;
+      await inbox.wait(LOOK_MS);
+    }
   } catch (error) {
     if (!(error instanceof Abandoned)) throw error;
     worker.log.warn({ execution: executionId }, 'another walk of this execution has begun; this one stands back');
@@ -42,11 +45,12 @@ export async function walkExecution(worker: WorkerContext, executionId: string):
   } finally {
     inbox.close();
   }
-  // To return would say that the execution has ended.
-  return new Promise<never>(() => undefined);
 }
 
-/** Somebody else walks this execution now: this worker was thought dead, and is not. Two would take each other's tasks for ever. */
+/**
+ * Somebody else walks this execution now: this worker was thought dead, and is not. Two would take each other's tasks for
+ * ever. The durable engine has given the workflow away, so that the end of this run of it says nothing.
+ */
 class Abandoned extends Error {}
 
 /** Statuses in which somebody must have the task. */
@@ -116,6 +120,18 @@ class Walk {
     });
   }
 
+  /**
+   * A worker that is disabled begins nothing: once what it had begun has ended, the execution goes back to where any other
+   * one takes it.
+   */
+  async handedBack(): Promise<boolean> {
+    const { durable, log, service } = this.#worker;
+    if (service.enabled || this.#here.size > 0) return false;
+    await durable.resumeWorkflows([executionWorkflowId(this.#executionId)], { queueName: CONTROL_QUEUE });
+    log.info({ execution: this.#executionId }, 'this worker is disabled: the execution waits for another one');
+    return true;
+  }
+
   /** Interrupts what runs here: others have it now. */
   leave(): void {
     for (const [taskId, attempt] of this.#here) this.#worker.runs.leave(taskId, attempt);
@@ -168,9 +184,14 @@ class Walk {
     const next = advance(tasks, canceling);
     await changeTasks(trx, news, tasks, next.change);
     const start = [...again, ...next.start.flatMap((id) => byId.get(id) ?? [])];
+    if (!worker.service.enabled && start.length > 0) {
+      await news.write(trx);
+      return [];
+    }
     const begun: BoardTask[] = [];
+    const served = start.some((task) => !placeOf(worker, task.type, ends).here) ? await servedRegions(trx) : undefined;
     for (const task of start) {
-      const where = placeOf(worker, task.type, ends);
+      const where = placeOf(worker, task.type, ends, served);
       if (where.here || again.includes(task)) {
         begun.push(task);
         continue;

@@ -1,7 +1,7 @@
 import { FINAL_EXECUTION_STATUSES, isFinalTask } from '@godwit/domain';
 import type { Database, Execution } from '@godwit/store';
 import { sql, type Transaction } from 'kysely';
-import { TASK_CHANNEL } from '../contract.ts';
+import { TASK_CHANNEL, taskWorkflowId } from '../contract.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { News } from '../news.ts';
 import { runTask } from '../run-task.ts';
@@ -15,6 +15,10 @@ import type { WorkerContext } from '../worker-context.ts';
  */
 export async function runQueuedTask(worker: WorkerContext, taskId: string): Promise<void> {
   const retry = { log: worker.log, signal: worker.heart.signal };
+  if (!worker.service.enabled) {
+    await giveBack(worker, taskWorkflowId(taskId));
+    return;
+  }
   const claimed = await whileDatabaseIsAway(retry, async () => {
     worker.heart.check();
     return worker.db.transaction().execute(async (trx) => {
@@ -46,6 +50,13 @@ export async function runQueuedTask(worker: WorkerContext, taskId: string): Prom
       await tellWalk(trx, execution.id);
     });
   });
+}
+
+/** Back to the queue that it came from: a worker that is disabled takes nothing new. */
+async function giveBack(worker: WorkerContext, workflowId: string): Promise<void> {
+  const query = { workflowIDs: [workflowId], loadInput: false, loadOutput: false };
+  const queueName = (await worker.durable.listWorkflows(query))[0]?.queueName;
+  if (queueName !== undefined) await worker.durable.resumeWorkflows([workflowId], { queueName });
 }
 
 interface Board {

@@ -1,0 +1,94 @@
+import { GodwitError } from '@godwit/domain';
+import { addTaskEvent, type Db, HEARTBEAT_LIMIT_MS } from '@godwit/store';
+import { sql } from 'kysely';
+import {
+  APPLICATION,
+  CONTROL_QUEUE,
+  DEFAULT_REGION,
+  executionWorkflowId,
+  LOCKS,
+  regionQueue,
+  taskWorkflowId,
+} from './contract.ts';
+import type { WorkerContext } from './worker-context.ts';
+
+/** Milliseconds between looks. */
+export const WAITING_EVERY_MS = 5_000;
+
+/** Regions that an enabled worker serves now; the region of endpoints that are mapped to none among them when there is any. */
+export async function servedRegions(db: Db): Promise<Set<string>> {
+  const { rows } = await sql<{ region: string }>`
+    with ready as (
+      select id from service where deleted_at is null and enabled
+        and heartbeat_at > clock_timestamp() - ${HEARTBEAT_LIMIT_MS} * interval '1 ms')
+    select ${DEFAULT_REGION} as region from ready
+    union
+    select region.id from ready
+    join region_mapping on object_type = 'service' and object_id = ready.id
+    join region on region.id = region_id and region.enabled and region.deleted_at is null`.execute(db);
+  return new Set(rows.map((row) => row.region));
+}
+
+/**
+ * Says of work that nobody can take why it waits, once, where people look: among the events of the task (of the first one
+ * when the whole execution waits). One worker at a time does it. Returns how many it told.
+ */
+export async function explainWaiting(worker: WorkerContext): Promise<number> {
+  return worker.db.transaction().execute(async (trx) => {
+    const lock = await sql<{ held: boolean }>`select pg_try_advisory_xact_lock(${LOCKS.waiting}) as held`.execute(trx);
+    if (lock.rows[0]?.held !== true) return 0;
+    const served = await servedRegions(trx);
+    const taken = new Set([...served].map(regionQueue));
+    if (served.size > 0) taken.add(CONTROL_QUEUE);
+    const queued = await worker.durable.listWorkflows({
+      status: 'ENQUEUED',
+      applicationName: APPLICATION,
+      loadInput: false,
+      loadOutput: false,
+    });
+    const stuck = new Map(
+      queued.flatMap(({ queueName, workflowID }) =>
+        queueName === undefined || taken.has(queueName) ? [] : [[workflowID, queueName] as const],
+      ),
+    );
+    if (stuck.size === 0) return 0;
+    let told = 0;
+    for (const { execution, id } of await unbegun(trx)) {
+      const queue = stuck.get(taskWorkflowId(id)) ?? stuck.get(executionWorkflowId(execution));
+      if (queue !== undefined && (await tell(trx, id, await reason(trx, queue)))) told += 1;
+    }
+    return told;
+  });
+}
+
+/** Tasks that were handed out and not begun, and the first of each execution of which nothing has begun. */
+async function unbegun(db: Db): Promise<{ id: string; execution: string }[]> {
+  const { rows } = await sql<{ id: string; execution: string }>`
+    select task.id, execution.id as execution from execution join task on task.execution_id = execution.id
+    where execution.status in ('RUNNING', 'CANCELLING') and (task.status = 'PENDING'
+      or (task.status = 'SCHEDULED' and task.index = (
+        select min(open.index) from task open where open.execution_id = execution.id and open.status = 'SCHEDULED')))
+    order by task.created_at, task.index`.execute(db);
+  return rows;
+}
+
+async function reason(db: Db, queue: string): Promise<string> {
+  const row = await db
+    .selectFrom('region')
+    .select('name')
+    .where(sql<boolean>`${regionQueue('')} || id = ${queue}`)
+    .executeTakeFirst();
+  return new GodwitError('NO_WORKER', row === undefined ? 'this work' : `region ${row.name}`).explain();
+}
+
+async function tell(db: Db, taskId: string, message: string): Promise<boolean> {
+  const before = await db
+    .selectFrom('task_event')
+    .select('id')
+    .where('task_id', '=', taskId)
+    .where('message', '=', message)
+    .executeTakeFirst();
+  if (before !== undefined) return false;
+  await addTaskEvent(db, taskId, 'WARNING', message);
+  return true;
+}
