@@ -4,9 +4,12 @@ import {
   buildApplication,
   FlagNotFoundError,
   formatMessageForArgumentScannerError,
+  help,
+  type PartialApplicationConfiguration,
   proposeCompletions,
   run,
   text_en,
+  version as versionFlag,
 } from '@stricli/core';
 import type { CliContext } from './context.ts';
 import { describeFailure, exitCodeOf } from './failure.ts';
@@ -20,11 +23,17 @@ export async function buildGodwit(
   debug: boolean,
 ): Promise<Application<CliContext>> {
   const explain = (error: unknown): string => describeFailure(error, debug);
-  return buildApplication(await loadRoutes(noun), {
+  const documentation = {
+    caseStyle: 'convert-camel-to-kebab',
+    useAliasInUsageLine: false,
+    onlyRequiredInUsageLine: true,
+    alwaysShowHelpAllFlag: false,
+    disableAnsiColor: false,
+  } as const;
+  const configuration: PartialApplicationConfiguration = {
     name: 'godwit',
-    versionInfo: { currentVersion: version },
     scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
-    documentation: { useAliasInUsageLine: false, onlyRequiredInUsageLine: true },
+    documentation,
     determineExitCode: exitCodeOf,
     localization: {
       text: {
@@ -38,6 +47,21 @@ export async function buildGodwit(
         commandErrorResult: explain,
       },
     },
+  };
+  // The library's own set takes -H for more help; schedules need it for the hour.
+  return buildApplication(await loadRoutes(noun), configuration, {
+    help: help({
+      brief: text_en.briefs.help,
+      defaultForRouteMap: true,
+      includeHidden: false,
+      formatting: documentation,
+    }),
+    version: versionFlag({
+      brief: text_en.briefs.version,
+      info: { currentVersion: version },
+      alias: 'v',
+      hook: 'app:start',
+    }),
   });
 }
 

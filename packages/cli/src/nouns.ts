@@ -15,6 +15,7 @@ const NOUNS: Readonly<Record<string, Noun>> = {
   deployment: { brief: 'Transferred disks turned into instances', load: () => import('./commands/deployment.ts') },
   region: { brief: 'Places that only some workers reach', load: () => import('./commands/region.ts') },
   service: { brief: 'Registered workers', load: () => import('./commands/service.ts') },
+  minion: { brief: 'Temporary helper machines', load: () => import('./commands/minion.ts') },
   resource: { brief: 'The inventory of all endpoints', load: () => import('./commands/resource.ts') },
   receipt: { brief: 'Proofs that every byte arrived', load: () => import('./commands/receipt.ts') },
   ledger: { brief: 'All that Godwit made on any platform', load: () => import('./commands/ledger.ts') },

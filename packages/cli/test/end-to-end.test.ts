@@ -130,6 +130,46 @@ describe('lists and objects', () => {
     expect(readFileSync(join(folder, 'inventory.csv'), 'utf8')).toContain('web01');
   });
 
+  test('of what happens by the clock, and of helper machines', async () => {
+    const transfer = await transferOf('web01');
+    const create = ['transfer', 'schedule', 'create', transfer, '-M', '30', '-H', '2', '-w', '0'];
+    const schedule = await done([...create, '--expires-at', '2099-01-01T00:00:00Z', '-f', 'value', '-c', 'id']);
+    const rows = JSON.parse(await done(['transfer', 'schedule', 'list', transfer, '--hide-expired', '-f', 'json']));
+    expect(rows).toMatchObject([{ ID: schedule, Schedule: { minute: 30, hour: 2, dow: 0 }, Enabled: true }]);
+    const update = ['transfer', 'schedule', 'update', transfer, schedule];
+    const changed = await done([
+      ...update,
+      '--cron',
+      '0 3 * * sun',
+      '--timezone',
+      'Europe/Berlin',
+      '--disabled',
+      '-f',
+      'json',
+    ]);
+    expect(JSON.parse(changed)).toMatchObject({ enabled: false, schedule: { cron: '0 3 * * sun' } });
+    expect((await godwit(update)).code).toBe(2);
+    expect(await done([...update, '--no-expiration-date', '-f', 'value', '-c', 'expires'])).toBe('None');
+    await done(['transfer', 'schedule', 'delete', transfer, schedule]);
+    expect((await godwit(['transfer', 'schedule', 'show', transfer, schedule])).stderr).toContain('not found');
+    expect((await godwit(['transfer', 'schedule', 'create', transfer])).stderr).toContain('Say when');
+    expect(await done(['minion', 'pool', 'list', '-f', 'json'])).toBe('[]');
+    const pool = [
+      'minion',
+      'pool',
+      'create',
+      'helpers',
+      '--endpoint-id',
+      'src',
+      '--platform',
+      'source',
+      '--os-type',
+      'linux',
+    ];
+    expect((await godwit(pool)).stderr).toContain('Provider not found for: image, 524288');
+    await done(['transfer', 'delete', transfer]);
+  });
+
   test('of the installation: providers, schemas, services, regions, diagnostics', async () => {
     const providers = JSON.parse(await done(['provider', 'list', '-f', 'json'])) as { Platform: string }[];
     expect(providers.map((provider) => provider.Platform)).toContain('image');

@@ -23,6 +23,7 @@ import {
 import { printList, printObject, requirePrintable } from '../print.ts';
 import { formatBytes } from '../quantity.ts';
 import { executionRoutes } from './transfer-execution.ts';
+import { scheduleRoutes } from './transfer-schedule.ts';
 import { create, update } from './transfer-settings.ts';
 import { finishExecution, type ProofFlags, proofBody, proofFlags, transferDetail } from './transfer-view.ts';
 
@@ -173,5 +174,6 @@ export const routes = buildRouteMap<string, CliContext>({
     }),
     execute,
     execution: executionRoutes,
+    schedule: scheduleRoutes,
   },
 });
