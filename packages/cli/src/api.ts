@@ -40,6 +40,11 @@ export interface Api {
   events(options: EventOptions): AsyncIterable<ApiEvent>;
 }
 
+/** What the commands need of the identity service. Paths are below its version: `/users`. Rejects with ApiError. */
+export interface IdentityApi {
+  identity(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: Json): Promise<ApiObject>;
+}
+
 /** The value under `key` of an answer: a list of objects. */
 export function listOf(answer: ApiObject, key: string): ApiObject[] {
   const found = answer[key];

@@ -1,5 +1,5 @@
 import type { CommandContext } from '@stricli/core';
-import type { Api } from './api.ts';
+import type { Api, IdentityApi } from './api.ts';
 import type { GlobalOptions } from './global-options.ts';
 
 /** What a command may touch. Everything outside the program comes through here. */
@@ -8,6 +8,8 @@ export interface CliContext extends CommandContext {
   readonly globals: GlobalOptions;
   /** Signs in on first use. */
   connect(): Promise<Api>;
+  /** The identity service alone: the catalog need not name the API. */
+  connectIdentity(): Promise<IdentityApi>;
   /** All of standard input. */
   readStdin(): Promise<string>;
   /** To standard output. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { type Credentials, connectGodwit, type GodwitClient } from '@godwit/client';
-import type { Api, ApiEvent, ApiObject, EventOptions, Query } from './api.ts';
+import { type Credentials, connectGodwit, type GodwitClient, Session } from '@godwit/client';
+import type { Api, ApiEvent, ApiObject, EventOptions, IdentityApi, Query } from './api.ts';
 import type { Json } from './cell.ts';
 import { type CloudConfig, processSources, resolveCloudConfig } from './cloud-config.ts';
 import { reasonOf } from './failure.ts';
@@ -15,6 +15,20 @@ import { suggestion, UsageError } from './usage-error.ts';
  * @throws ApiError when the server refuses or does not answer
  */
 export async function signIn(globals: GlobalOptions): Promise<Api> {
+  const { config, credentials } = await wayIn(globals);
+  const endpoint = config.endpoint === undefined ? {} : { endpoint: config.endpoint };
+  return new ClientApi(await connectGodwit({ credentials, ...endpoint }));
+}
+
+/** The same for the identity service alone. */
+export async function signInAtIdentity(globals: GlobalOptions): Promise<IdentityApi> {
+  const session = new Session((await wayIn(globals)).credentials);
+  return {
+    identity: async (method, path, body) => object(await session.identity(method, path, body)),
+  };
+}
+
+async function wayIn(globals: GlobalOptions): Promise<{ config: CloudConfig; credentials: Credentials }> {
   const config = resolveCloudConfig(globals, await processSources(globals));
   if (config.authUrl === undefined) {
     throw new UsageError(
@@ -22,9 +36,7 @@ export async function signIn(globals: GlobalOptions): Promise<Api> {
     );
   }
   if (config.caFile !== undefined) await trust(config.caFile);
-  const credentials = await credentialsOf(config, config.authUrl);
-  const endpoint = config.endpoint === undefined ? {} : { endpoint: config.endpoint };
-  return new ClientApi(await connectGodwit({ credentials, ...endpoint }));
+  return { config, credentials: await credentialsOf(config, config.authUrl) };
 }
 
 async function trust(caFile: string): Promise<void> {

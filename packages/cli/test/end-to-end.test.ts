@@ -170,6 +170,39 @@ describe('lists and objects', () => {
     await done(['transfer', 'delete', transfer]);
   });
 
+  test('of the identity: users, projects, roles, without a password on the command line', async () => {
+    const project = await done([
+      'project',
+      'create',
+      'tenant',
+      '--description',
+      'second floor',
+      '-f',
+      'value',
+      '-c',
+      'id',
+    ]);
+    const create = ['user', 'create', 'mona', '--project', 'tenant', '--role', 'member', '--password-file', '-'];
+    const user = await done([...create, '-f', 'value', '-c', 'id'], 'a very long secret\n');
+    const roles = JSON.parse(await done(['role', 'assignment', 'list', '-f', 'json']));
+    expect(roles).toContainEqual({ Role: 'member', User: 'mona', Project: 'tenant' });
+    const mona = { OS_USERNAME: 'mona', OS_PASSWORD: 'a very long secret', OS_PROJECT_NAME: 'tenant' };
+    const as = (args: string[]) => godwit(args, { env: { ...mona, OS_AUTH_URL: `${server.url}/identity/v3` } });
+    expect((await as(['endpoint', 'list', '-f', 'json'])).stdout.trim()).toBe('[]');
+    expect((await as(['user', 'list'])).stderr).toContain('not authorized');
+    await done(['role', 'add', 'reader', '--user', user, '--project', project]);
+    await done(['role', 'remove', 'member', '--user', 'mona', '--project', 'tenant']);
+    expect((await as(['region', 'create', 'x'])).stderr).toContain('migration:regions:create');
+    await done(['user', 'set', 'mona', '--disable']);
+    expect(await done(['user', 'show', 'mona', '-f', 'value', '-c', 'enabled'])).toBe('False');
+    expect((await as(['endpoint', 'list'])).code).toBe(1);
+    await done(['user', 'delete', 'mona']);
+    await done(['project', 'set', project, '--name', 'old']);
+    expect(await done(['project', 'list', '-f', 'value', '-c', 'Name'])).toBe('admin\nold');
+    await done(['project', 'delete', 'old']);
+    expect((await godwit(['project', 'show', 'old'])).stderr).toContain('There is no project "old"');
+  });
+
   test('of the installation: providers, schemas, services, regions, diagnostics', async () => {
     const providers = JSON.parse(await done(['provider', 'list', '-f', 'json'])) as { Platform: string }[];
     expect(providers.map((provider) => provider.Platform)).toContain('image');

@@ -97,6 +97,36 @@ export class Session {
     return match.url.replace(/\/+$/, '');
   }
 
+  /**
+   * A request to the identity service with the caller's token; answers the body, undefined when there is none.
+   *
+   * @param path below its version: `/users`
+   * @throws ApiError
+   */
+  async identity(method: string, path: string, body?: unknown): Promise<unknown> {
+    const url = `${this.#credentials.authUrl.replace(/\/+$/, '')}${path}`;
+    const response = await this.#send(url, {
+      method,
+      headers: {
+        'x-auth-token': await this.token(),
+        accept: 'application/json',
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw await ApiError.of(response);
+    const text = await response.text();
+    return text === '' ? undefined : JSON.parse(text);
+  }
+
+  async #send(url: string, init: RequestInit): Promise<Response> {
+    try {
+      return await this.#fetch(url, init);
+    } catch (cause) {
+      throw new ApiError(`${url} does not answer.`, { status: 0, remedy: 'Check that the server runs.' }, { cause });
+    }
+  }
+
   async #current(): Promise<Held> {
     const held = this.#held;
     if (held !== undefined) {
@@ -116,12 +146,7 @@ export class Session {
     const url = `${this.#credentials.authUrl.replace(/\/+$/, '')}/auth/tokens`;
     const body = JSON.stringify({ auth: { identity: identityOf(this.#credentials), ...scopeOf(this.#credentials) } });
     const headers = { 'content-type': 'application/json', accept: 'application/json' };
-    let response: Response;
-    try {
-      response = await this.#fetch(url, { method: 'POST', headers, body });
-    } catch (cause) {
-      throw new ApiError(`${url} does not answer.`, { status: 0, remedy: 'Check that the server runs.' }, { cause });
-    }
+    const response = await this.#send(url, { method: 'POST', headers, body });
     if (!response.ok) throw await ApiError.of(response);
     const token = response.headers.get('x-subject-token');
     if (token === null) throw new ApiError(`${url} gave no token.`, { status: response.status });
