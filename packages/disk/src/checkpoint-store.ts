@@ -56,7 +56,7 @@ export interface ReplicaProgress {
   executionNumber: number;
   snapshotKey: string;
   pass: CopyPass;
-  /** First byte at which the change tracker was caught; kept until a run completes, which must then compare everything. */
+  /** First byte at which the change tracker, or a digest told by the source's side, was caught; kept until a run completes, which must then read everything. */
   trackerLied: number | null;
   /** All candidates below this leaf are done, on stable storage and in the leaf table. */
   lowWater: number;
@@ -82,10 +82,14 @@ export interface CopyCounters {
   bytesResent: number;
   /** Leaves of this pass whose digest was computed from bytes of the snapshot. */
   leavesRead: number;
+  /** Leaves of this pass whose digest the source's side computed and that were then left alone: their bytes did not travel. */
+  leavesHashed: number;
   /** Leaves of this pass that the source's allocation map told to be zero. */
   leavesZero: number;
   /** Leaves re-read from the target by verification (zero ones by its allocation map included). */
   leavesReread: number;
+  /** The part of leavesReread that the target's side re-read and hashed. */
+  leavesRehashed: number;
 }
 
 /** Counters at zero. */
@@ -97,8 +101,10 @@ export function nothingDone(): CopyCounters {
     bytesSkipped: 0,
     bytesResent: 0,
     leavesRead: 0,
+    leavesHashed: 0,
     leavesZero: 0,
     leavesReread: 0,
+    leavesRehashed: 0,
   };
 }
 

@@ -78,9 +78,11 @@ function nextProgress(
   const same = sameRun && open?.snapshotKey === plan.snapshotKey && open.size === layout.size;
   const pass = same && open.pass === 'compare' ? 'compare' : wanted;
   const lowWater = same && open.pass === pass ? Math.min(open.lowWater, layout.leafCount) : 0;
-  const counters = { ...(sameRun ? open.counters : nothingDone()) };
+  // A store of an earlier version lacks the counters that are new since.
+  const counters = { ...nothingDone(), ...(sameRun ? open.counters : {}) };
   if (lowWater === 0) {
     counters.leavesRead = 0;
+    counters.leavesHashed = 0;
     counters.leavesZero = 0;
   }
   return {

@@ -1,31 +1,16 @@
 import { GodwitError } from '@godwit/domain';
 import type { BufferPool } from './buffer-pool.ts';
 import type { CandidateRules } from './candidates.ts';
-import {
-  addCounters,
-  type CheckpointStore,
-  type CopyCounters,
-  type LeafGroup,
-  nothingDone,
-  type ReplicaProgress,
-} from './checkpoint-store.ts';
+import { addCounters, type CheckpointStore, type CopyCounters, type ReplicaProgress } from './checkpoint-store.ts';
 import type { CopyBegin } from './copy-begin.ts';
 import { GroupCache } from './copy-group-cache.ts';
+import { ItemWork } from './copy-item.ts';
 import { type CopyItem, planCopy, TrackerSilent } from './copy-planner.ts';
+import { CopyRecord } from './copy-record.ts';
 import { CopyWindow, type WindowCheckpoint, type WindowLimits } from './copy-window.ts';
-import { digestInto } from './digest.ts';
 import { CHUNK_SIZE, type Disk, LEAF_SIZE } from './disk.ts';
-import type { InFlight, Stage } from './in-flight.ts';
-import { runsHave } from './leaf-runs.ts';
-import {
-  changeLeaf,
-  DIGEST_SIZE,
-  GROUP_LEAVES,
-  isUnknown,
-  type LeafLayout,
-  type LeafRun,
-  sameDigest,
-} from './leaf-table.ts';
+import type { GroupRoots } from './group-roots.ts';
+import type { InFlight } from './in-flight.ts';
 
 /** Longest time between two checkpoints while something is finished, ms. */
 const CHECKPOINT_MS = 1_000;
@@ -36,7 +21,6 @@ const ABORT_MS = 400;
 
 /** Small items in flight for each request that a disk finds worthwhile: over a long link 64 of 64 KiB fill nothing. */
 const ITEMS_PER_REQUEST = 4;
-const zeroLeaf = Buffer.alloc(LEAF_SIZE);
 
 /** What one pass works with. `progress`, `marks` and `redo` are its beginning. */
 export interface PassInput extends CopyBegin {
@@ -45,6 +29,7 @@ export interface PassInput extends CopyBegin {
   source: Disk;
   target: Disk;
   store: CheckpointStore;
+  roots: GroupRoots;
   rules: CandidateRules | null;
   pool: BufferPool;
   inFlight: InFlight;
@@ -71,24 +56,14 @@ export function runPass(input: PassInput): Promise<PassEnd> {
   return new Pass(input).run();
 }
 
-/** Differing leaves of a chunk: one write, or one request to zero. */
-interface Run extends LeafRun {
-  zero: boolean;
-}
-
 class Pass {
   readonly #in: PassInput;
-  readonly #layout: LeafLayout;
   readonly #window: CopyWindow<CopyItem>;
   readonly #cache: GroupCache;
+  readonly #record: CopyRecord;
+  readonly #work: ItemWork;
   readonly #io = new AbortController();
   readonly #maxItems: number;
-  #progress: ReplicaProgress;
-  /** Committed counters plus what is finished since. */
-  readonly #live: CopyCounters;
-  #marks: LeafGroup[];
-  /** Skipped leaves behind the last planned item. */
-  #skips = nothingDone();
   #weight = 0;
   #committing: Promise<void> | null = null;
   #lastRecord: number;
@@ -99,6 +74,7 @@ class Pass {
   #planner: 'running' | 'blocked' | 'done' = 'running';
   #wakePlanner: (() => void) | null = null;
   #liedAt: number | null;
+  #falseHash = false;
   #silent = false;
   #stopping = false;
   #failure: { error: unknown; atStore: boolean } | null = null;
@@ -109,14 +85,17 @@ class Pass {
 
   constructor(input: PassInput) {
     this.#in = input;
-    this.#layout = input.layout;
-    this.#progress = input.progress;
-    this.#live = { ...input.progress.counters };
-    this.#marks = input.marks;
     this.#liedAt = input.progress.trackerLied;
     this.#window = new CopyWindow<CopyItem>(input.progress.lowWater, input.window);
     this.#cache = new GroupCache(input.store, input.layout, input.progress.zeroedEnd);
-    for (const mark of input.marks) this.#cache.put(mark);
+    this.#record = new CopyRecord({ ...input, cache: this.#cache });
+    this.#work = new ItemWork({
+      ...input,
+      signal: this.#io.signal,
+      believeHashes: this.#liedAt === null,
+      onMissed: (offset) => this.#missed(offset),
+      onFalseHash: (offset) => this.#toldFalsely(offset),
+    });
     this.#maxItems = ITEMS_PER_REQUEST * Math.max(8, input.source.maxInFlight, input.target.maxInFlight);
     this.#lastRecord = input.clock();
   }
@@ -155,13 +134,17 @@ class Pass {
   async #end(): Promise<PassEnd> {
     const failure = this.#failure;
     if (failure?.atStore) throw failure.error;
-    const again = this.#silent || (this.#in.progress.pass === 'changed' && this.#liedAt !== null);
+    const lied = this.#falseHash || (this.#in.progress.pass === 'changed' && this.#liedAt !== null);
+    const again = this.#silent || lied;
     // A commit or flush that hangs leaves its intent behind; nothing to add.
     if (failure && (this.#committing || this.#isFlushing())) throw failure.error;
     const last = this.#recordLast(!failure && again, failure ? AbortSignal.timeout(ABORT_MS) : this.#in.signal);
     if (!failure) {
       await last;
-      return { kind: this.#silent ? 'tracker silent' : again ? 'tracker lied' : 'done', progress: this.#progress };
+      return {
+        kind: this.#silent ? 'tracker silent' : again ? 'tracker lied' : 'done',
+        progress: this.#record.progress,
+      };
     }
     // What fails here costs a resume from the checkpoint before; the failure to report is the first one.
     await last.catch(() => undefined);
@@ -171,7 +154,7 @@ class Pass {
   async #recordLast(again: boolean, signal: AbortSignal): Promise<void> {
     const items = this.#window.finishedItems();
     await this.#flushTarget(items, signal);
-    await this.#record(this.#window.checkpoint('last', items.length), again);
+    await this.#commit(this.#window.checkpoint('last', items.length), again);
   }
 
   #isFlushing(): boolean {
@@ -179,10 +162,10 @@ class Pass {
   }
 
   async #plan(): Promise<void> {
-    const { source, rules, progress } = this.#in;
+    const { source, rules, progress, layout } = this.#in;
     const steps = planCopy({
       source,
-      layout: this.#layout,
+      layout,
       cache: this.#cache,
       pass: progress.pass,
       rules,
@@ -196,15 +179,12 @@ class Pass {
           this.#window.advance(step.leaf);
           this.#tell();
         } else if (step.kind === 'skip') {
-          this.#skips.leavesZero += step.run.count;
-          this.#skips.bytesSkipped += this.#layout.runLength(step.run);
+          this.#record.skip(step.run);
           this.#window.advance(step.run.first + step.run.count);
         } else {
           while (!this.#window.hasRoom(step.item) && !this.#stopping) await this.#room();
           if (this.#stopping) return;
-          addCounters(step.item.done, this.#skips);
-          addCounters(this.#live, this.#skips);
-          this.#skips = nothingDone();
+          this.#record.takeSkips(step.item);
           this.#window.plan(step.item);
         }
         this.#rouseLater();
@@ -249,7 +229,8 @@ class Pass {
       }
       this.#window.next();
       this.#weight += weight;
-      this.#work(item, buffer)
+      this.#work
+        .do(item, buffer && Buffer.from(buffer.buffer, buffer.byteOffset, item.bytes))
         .then(
           () => this.#itemDone(item),
           (error) => this.#fail(error, false),
@@ -264,83 +245,25 @@ class Pass {
 
   #itemDone(item: CopyItem): void {
     this.#window.finish(item);
-    addCounters(this.#live, item.done);
+    addCounters(this.#record.live, item.done);
     this.#tell();
   }
 
   #tell(): void {
-    this.#in.onProgress(Math.min(this.#layout.size, this.#window.doneLeaf * LEAF_SIZE), this.#live);
-  }
-
-  async #work(item: CopyItem, buffer: Uint8Array | null): Promise<void> {
-    if (buffer) return this.#readAndSend(item, Buffer.from(buffer.buffer, buffer.byteOffset, item.bytes));
-    const length = this.#layout.runLength(item.run);
-    item.wrote = true;
-    await this.#in.target.zero(item.run.first * LEAF_SIZE, length, this.#io.signal);
-    item.done.bytesZeroed += length;
-    item.done.leavesZero += item.run.count;
-  }
-
-  async #readAndSend(item: CopyItem, bytes: Buffer): Promise<void> {
-    const { first, count } = item.run;
-    await this.#timed('read', bytes.byteLength, () => this.#in.source.read(first * LEAF_SIZE, bytes, this.#io.signal));
-    const digests = new Uint8Array(count * DIGEST_SIZE);
-    const runs: Run[] = [];
-    for (let i = 0; i < count; i++) {
-      const leaf = first + i;
-      const length = this.#layout.leafLength(leaf);
-      const data = bytes.subarray(i * LEAF_SIZE, i * LEAF_SIZE + length);
-      const zero = data.equals(length === LEAF_SIZE ? zeroLeaf : zeroLeaf.subarray(0, length));
-      if (zero) digests.set(this.#layout.zeroDigestOf(leaf), i * DIGEST_SIZE);
-      else digestInto(data, digests, i * DIGEST_SIZE);
-      const at = (leaf - item.group.group * GROUP_LEAVES) * DIGEST_SIZE;
-      if (sameDigest(digests, i * DIGEST_SIZE, item.group.leaves, at)) {
-        item.done.bytesSkipped += length;
-        continue;
-      }
-      if (!item.listed && !isUnknown(item.group.leaves, at)) this.#caught(leaf * LEAF_SIZE);
-      const last = runs.at(-1);
-      if (last && last.zero === zero && last.first + last.count === leaf) last.count++;
-      else runs.push({ first: leaf, count: 1, zero });
-    }
-    const writes = runs.map((run) => this.#write(item, run, bytes));
-    item.digests = digests;
-    item.done.bytesRead += bytes.byteLength;
-    item.done.leavesRead += count;
-    const ends = await Promise.allSettled(writes);
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  }
-
-  async #write(item: CopyItem, run: Run, bytes: Buffer): Promise<void> {
-    const length = this.#layout.runLength(run);
-    const offset = run.first * LEAF_SIZE;
-    item.wrote = true;
-    if (run.zero) {
-      await this.#in.target.zero(offset, length, this.#io.signal);
-      item.done.bytesZeroed += length;
-      return;
-    }
-    const from = offset - item.run.first * LEAF_SIZE;
-    const piece = bytes.subarray(from, from + length);
-    await this.#timed('write', length, () => this.#in.target.write(offset, piece, this.#io.signal));
-    item.done.bytesSent += length;
-    for (let leaf = run.first; leaf < run.first + run.count; leaf++) {
-      if (runsHave(this.#in.redo, leaf)) item.done.bytesResent += this.#layout.leafLength(leaf);
-    }
-  }
-
-  async #timed(stage: Stage, bytes: number, act: () => Promise<void>): Promise<void> {
-    const { clock, inFlight } = this.#in;
-    const began = clock();
-    await act();
-    const now = clock();
-    inFlight.finished(stage, bytes, now - began, now);
+    this.#in.onProgress(Math.min(this.#in.layout.size, this.#window.doneLeaf * LEAF_SIZE), this.#record.live);
   }
 
   /** The tracker missed a change. When only a sample is looked at, the pass ends here and starts again over everything. */
-  #caught(offset: number): void {
+  #missed(offset: number): void {
     this.#liedAt = Math.min(offset, this.#liedAt ?? offset);
     if (this.#in.progress.pass === 'changed') this.#stopping = true;
+  }
+
+  /** Digests told by the source's side are of no use: the pass ends here and starts again, reading everything. */
+  #toldFalsely(offset: number): void {
+    this.#liedAt = Math.min(offset, this.#liedAt ?? offset);
+    this.#falseHash = true;
+    this.#stopping = true;
   }
 
   /**
@@ -356,7 +279,7 @@ class Pass {
     const starving = window.plannedCount > 0 && window.issuableCount <= Math.max(16, 2 * this.#in.inFlight.limit);
     if (!flushed && !starving) return;
     const checkpoint = flushed ? window.checkpoint('both', flushed.count) : window.checkpoint('intend');
-    this.#committing = this.#record(checkpoint, false)
+    this.#committing = this.#commit(checkpoint, false)
       .then(() => {
         if (flushed) this.#recordMs = this.#in.clock() - flushed.began;
       })
@@ -407,63 +330,10 @@ class Pass {
     return Math.min(window.bytes / 2, Math.max(window.bytes / 8, window.bytes - meanwhile));
   }
 
-  /**
-   * Puts what the checkpoint records, flushed before, into the leaf table and commits.
-   *
-   * @param again the next pass looks at everything, from 0
-   */
-  async #record(checkpoint: WindowCheckpoint<CopyItem>, again: boolean): Promise<void> {
-    const counters = { ...this.#progress.counters };
-    // Taken now: what is skipped during the commit lies beyond this checkpoint's low-water mark.
-    if (checkpoint.intent.length === 0 && checkpoint.lowWater === this.#window.frontier) {
-      addCounters(counters, this.#skips);
-      addCounters(this.#live, this.#skips);
-      this.#skips = nothingDone();
-    }
-    const changed = new Map(this.#marks.map((mark) => [mark.group, mark]));
-    for (const item of checkpoint.finished) {
-      addCounters(counters, item.done);
-      if (this.#note(item)) changed.set(item.group.group, item.group);
-    }
-    if (again) {
-      counters.leavesRead = 0;
-      counters.leavesZero = 0;
-    }
-    const progress: ReplicaProgress = {
-      ...this.#progress,
-      ...(again ? { pass: 'compare', lowWater: 0 } : { lowWater: checkpoint.lowWater }),
-      trackerLied: this.#liedAt,
-      intent: checkpoint.intent,
-      counters,
-    };
-    await this.#in.store.commit(progress, [...changed.values()]);
-    this.#progress = progress;
+  async #commit(checkpoint: WindowCheckpoint<CopyItem>, again: boolean): Promise<void> {
+    await this.#record.commit(checkpoint, { trackerLied: this.#liedAt, again, frontier: this.#window.frontier });
     if (checkpoint.finished.length > 0) this.#lastRecord = this.#in.clock();
     this.#window.committed();
-    for (const item of checkpoint.finished) this.#cache.release(item.group.group);
-    if (this.#marks.length > 0) {
-      this.#marks = [];
-      this.#cache.settle();
-    }
-  }
-
-  /** Puts a finished item's digests into its group; true when that changed it. */
-  #note(item: CopyItem): boolean {
-    const { group, run, digests } = item;
-    const number = this.#progress.executionNumber;
-    const completeNo = this.#in.complete?.number ?? 0;
-    let changed = false;
-    for (let i = 0; i < run.count; i++) {
-      const leaf = run.first + i;
-      const index = leaf - group.group * GROUP_LEAVES;
-      const found = digests
-        ? digests.subarray(i * DIGEST_SIZE, (i + 1) * DIGEST_SIZE)
-        : this.#layout.zeroDigestOf(leaf);
-      if (sameDigest(group.leaves, index * DIGEST_SIZE, found)) continue;
-      changeLeaf(group, index, found, number, completeNo);
-      changed = true;
-    }
-    return changed;
   }
 
   /** Waits until nothing is in flight. What still hangs after it was aborted stays intended. */

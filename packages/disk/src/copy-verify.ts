@@ -2,9 +2,11 @@ import { GodwitError } from '@godwit/domain';
 import type { BufferPool } from './buffer-pool.ts';
 import type { CheckpointStore, CompletedRun, CopyCounters, LeafGroup, ReplicaProgress } from './checkpoint-store.ts';
 import type { Verify } from './copy.ts';
+import { toldDigests } from './copy-item.ts';
 import { zeroRuns } from './copy-planner.ts';
 import { digestInto } from './digest.ts';
 import { CHUNK_SIZE, type Disk, LEAF_SIZE } from './disk.ts';
+import type { GroupRoots } from './group-roots.ts';
 import type { InFlight } from './in-flight.ts';
 import { pushRun, runsHave } from './leaf-runs.ts';
 import {
@@ -33,6 +35,7 @@ export interface VerifyInput {
   store: CheckpointStore;
   layout: LeafLayout;
   complete: CompletedRun | null;
+  roots: GroupRoots;
   progress: ReplicaProgress;
   verify: Verify;
   pool: BufferPool;
@@ -58,7 +61,7 @@ export function verifyCopy(input: VerifyInput): Promise<Proof> {
 
 /**
  * A group being re-read. `found` starts as the table's digests and is overwritten by what the target holds. Without a
- * table: a full group of zeroes.
+ * table: a full group whose root is `found`.
  */
 interface OpenGroup {
   table: LeafGroup | null;
@@ -83,7 +86,7 @@ class Verification {
 
   constructor(input: VerifyInput) {
     this.#in = input;
-    this.#counters = { ...input.progress.counters, leavesReread: 0 };
+    this.#counters = { ...input.progress.counters, leavesReread: 0, leavesRehashed: 0 };
     this.#zeroGroup = uniformRoot(input.layout.zeroDigest, GROUP_HEIGHT);
   }
 
@@ -92,7 +95,7 @@ class Verification {
     try {
       for (let first = 0; first < layout.groupCount; first += BATCH) {
         const count = Math.min(BATCH, layout.groupCount - first);
-        const rows = new Map((await store.readGroups(first, count)).map((row) => [row.group, row]));
+        const rows = this.#areKnown(first, count) ? new Map<number, LeafGroup>() : await rowsOf(store, first, count);
         const zero = await this.#zeroAtTarget(first, count);
         for (let number = first; number < first + count; number++) {
           if (signal.aborted) throw new GodwitError('CANCELED', label, {}, { cause: signal.reason });
@@ -114,10 +117,26 @@ class Verification {
     return { kind: 'proven', sourceRoot: this.#source.root(), targetRoot, counters };
   }
 
+  #areKnown(first: number, count: number): boolean {
+    for (let group = first; group < first + count; group++) if (!this.#knownRoot(group)) return false;
+    return true;
+  }
+
+  /** Root of a group of which nothing is to be re-read. */
+  #knownRoot(group: number): Uint8Array | undefined {
+    return this.#in.verify === 'whole' ? undefined : this.#in.roots.get(group);
+  }
+
   /** Starts re-reading a group; gives a leaf of it that is unknown, else null. */
   async #open(number: number, row: LeafGroup | undefined, zero: readonly LeafRun[]): Promise<number | null> {
     const { layout, verify, progress } = this.#in;
     const whole = verify === 'whole';
+    const known = this.#knownRoot(number);
+    if (known) {
+      this.#queue.push({ table: null, found: known, reading: Promise.resolve() });
+      while (this.#queue.length > 64) await this.#close();
+      return null;
+    }
     const isFull = layout.groupLeaves(number) === GROUP_LEAVES;
     const absentZero = !row && isFull && layout.absentIsZero(number, progress.zeroedEnd);
     const zeroThere = runsHave(zero, number * GROUP_LEAVES) && coversGroup(zero, number);
@@ -170,20 +189,43 @@ class Verification {
         else reads.push({ first: leaf, count: 1 });
       }
     }
-    const ends = await Promise.allSettled(reads.map((run) => this.#read(run, base, found)));
+    const ends = await Promise.allSettled(reads.map((run) => this.#look(run, base, table, found)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  /** Lets the target's side hash the run where it can; reads the rest, and what it says differs: only bytes convict. */
+  async #look(run: LeafRun, base: number, table: LeafGroup, found: Uint8Array): Promise<void> {
+    const { target, layout, label, signal, inFlight, clock } = this.#in;
+    if (!target.hashLeaves) return this.#read(run, base, found);
+    const length = layout.runLength(run);
+    const weight = length / CHUNK_SIZE;
+    await this.#admitted(weight, () => true);
+    const doubtful: LeafRun[] = [];
+    try {
+      if (this.#failure) throw this.#failure.error;
+      const began = clock();
+      const told = await toldDigests((...range) => target.hashLeaves!(...range), run, length, label, signal);
+      const now = clock();
+      inFlight.finished('read', length, now - began, now);
+      for (let i = 0; i < run.count; i++) {
+        const at = (run.first + i - base) * DIGEST_SIZE;
+        if (!sameDigest(told, i * DIGEST_SIZE, table.leaves, at)) pushRun(doubtful, run.first + i, 1);
+        else this.#counters.leavesRehashed++;
+      }
+    } catch (error) {
+      this.#failure ??= { error };
+      throw error;
+    } finally {
+      this.#release(weight);
+    }
+    for (const part of doubtful) await this.#read(part, base, found);
   }
 
   async #read(run: LeafRun, base: number, found: Uint8Array): Promise<void> {
     const { layout, pool, target, signal, inFlight, clock } = this.#in;
     const length = layout.runLength(run);
     const weight = length / CHUNK_SIZE;
-    let buffer = this.#admit(weight, length);
-    while (!buffer) {
-      inFlight.held();
-      await new Promise<void>((resolve) => this.#held.push(resolve));
-      buffer = this.#admit(weight, length);
-    }
+    const buffer = await this.#admitted(weight, () => pool.take(length));
     try {
       if (this.#failure) throw this.#failure.error;
       const bytes = buffer.subarray(0, length);
@@ -200,18 +242,29 @@ class Verification {
       throw error;
     } finally {
       pool.give(buffer);
-      this.#weight -= weight;
-      const held = this.#held;
-      this.#held = [];
-      for (const wake of held) wake();
+      this.#release(weight);
     }
   }
 
-  #admit(weight: number, length: number): Uint8Array | undefined {
-    if (this.#weight > 0 && this.#weight + weight > this.#in.inFlight.limit) return undefined;
-    const buffer = this.#in.pool.take(length);
-    if (buffer) this.#weight += weight;
-    return buffer;
+  /** Waits until one more request of that weight may run and `take` gives what it needs. */
+  async #admitted<T>(weight: number, take: () => T | undefined): Promise<T> {
+    for (;;) {
+      const full = this.#weight > 0 && this.#weight + weight > this.#in.inFlight.limit;
+      const taken = full ? undefined : take();
+      if (taken !== undefined) {
+        this.#weight += weight;
+        return taken;
+      }
+      this.#in.inFlight.held();
+      await new Promise<void>((resolve) => this.#held.push(resolve));
+    }
+  }
+
+  #release(weight: number): void {
+    this.#weight -= weight;
+    const held = this.#held;
+    this.#held = [];
+    for (const wake of held) wake();
   }
 
   /** Waits while requests wait for room, so that groups are not opened far ahead of their reads. */
@@ -287,6 +340,10 @@ class Verification {
     this.#doneLeaves += leaves;
     this.#in.onProgress(Math.min(this.#in.layout.size, this.#doneLeaves * LEAF_SIZE), this.#counters);
   }
+}
+
+async function rowsOf(store: CheckpointStore, first: number, count: number): Promise<Map<number, LeafGroup>> {
+  return new Map((await store.readGroups(first, count)).map((row) => [row.group, row]));
 }
 
 function coversGroup(runs: readonly LeafRun[], group: number): boolean {

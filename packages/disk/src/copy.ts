@@ -7,6 +7,7 @@ import { runPass } from './copy-pass.ts';
 import { verifyCopy } from './copy-verify.ts';
 import { defaultWindowLimits, type WindowLimits } from './copy-window.ts';
 import type { Disk } from './disk.ts';
+import { GroupRoots } from './group-roots.ts';
 import { InFlight } from './in-flight.ts';
 
 /** How much of the target is re-read afterwards. `changed`: what was changed since the last complete run. */
@@ -73,7 +74,10 @@ export interface CopyResult {
   leavesCarried: number;
   /** How the last pass looked for candidates. */
   pass: CopyPass;
-  /** First byte at which the change tracker missed a change, or null. The disk was then compared in full and is right. */
+  /**
+   * First byte at which the change tracker missed a change, or the source's side told a wrong digest, or null. The disk was
+   * then read in full and is right.
+   */
   trackerLied: number | null;
 }
 
@@ -120,8 +124,12 @@ async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyR
   for (let attempt = 1; ; attempt++) {
     const begin = await beginCopy(store, plan, { source: source.size, target: target.size }, label);
     const totalBytes = begin.layout.size;
+    const roots = new GroupRoots(store, begin.layout, begin.touched);
+    // A first run has no group that it leaves alone, and a whole verification needs the digests themselves.
+    if (begin.complete && plan.verify !== 'whole') void roots.gather();
     const end = await runPass({
       ...begin,
+      roots,
       label,
       source,
       target,
@@ -133,7 +141,7 @@ async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyR
       clock,
       signal,
       onProgress: (doneBytes, counters) => tell({ phase: 'copy', doneBytes, totalBytes, counters }),
-    });
+    }).finally(() => roots.stop());
     if (end.kind !== 'done') continue;
     const proof = await verifyCopy({
       label,
@@ -141,6 +149,7 @@ async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyR
       store,
       layout: begin.layout,
       complete: begin.complete,
+      roots,
       progress: end.progress,
       verify: plan.verify,
       pool,
@@ -161,7 +170,7 @@ async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyR
       sourceRoot: proof.sourceRoot,
       targetRoot: proof.targetRoot,
       counters,
-      leavesCarried: begin.layout.leafCount - counters.leavesRead - counters.leavesZero,
+      leavesCarried: begin.layout.leafCount - counters.leavesRead - counters.leavesHashed - counters.leavesZero,
       pass: end.progress.pass,
       trackerLied: end.progress.trackerLied,
     };

@@ -60,9 +60,11 @@ export type Receipt = {
   verify: Verify;
   pass: CopyPass;
   leaves_read: number;
+  leaves_hashed: number;
   leaves_zero: number;
   leaves_carried: number;
   leaves_reread: number;
+  leaves_rehashed: number;
   bytes_read: number;
   bytes_sent: number;
   bytes_zeroed: number;
@@ -110,9 +112,11 @@ export function buildReceipt(subject: ReceiptSubject, result: CopyResult, keyId:
     verify: subject.verify,
     pass: result.pass,
     leaves_read: counters.leavesRead,
+    leaves_hashed: counters.leavesHashed,
     leaves_zero: counters.leavesZero,
     leaves_carried: result.leavesCarried,
     leaves_reread: counters.leavesReread,
+    leaves_rehashed: counters.leavesRehashed,
     bytes_read: counters.bytesRead,
     bytes_sent: counters.bytesSent,
     bytes_zeroed: counters.bytesZeroed,

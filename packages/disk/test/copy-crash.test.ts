@@ -11,6 +11,7 @@ import {
   seededRandom,
 } from '../src/index.ts';
 import { WrappedDisk } from '../src/wrapped-disk.ts';
+import { HashingDisk } from './hashing-disk.ts';
 import { DoomedStore, StoredTable } from './memory-store.ts';
 import { Doom, SparseBytes, VolatileDisk } from './volatile-disk.ts';
 
@@ -32,9 +33,11 @@ class World {
   snapshots = 0;
   execution = 1;
   #targetZeroed: boolean;
+  readonly #hashing: boolean;
 
   constructor(seed: number, size: number, targetZeroed: boolean) {
     this.random = seededRandom(seed);
+    this.#hashing = seed % 2 === 1;
     this.source = new SparseBytes(size);
     this.target = new SparseBytes(size + this.below(3) * 4_096);
     this.#targetZeroed = targetZeroed;
@@ -104,7 +107,8 @@ class World {
     let result: CopyResult | null = null;
     try {
       result = await copyDisk({
-        source,
+        // Half of the worlds have an agent beside the source.
+        source: this.#hashing ? new HashingDisk(source) : source,
         target: spoil.target?.(target) ?? target,
         store: spoil.store?.(store) ?? store,
         plan: this.plan(change),

@@ -115,8 +115,10 @@ describe('copying a whole disk', () => {
         bytesSkipped: 0,
         bytesResent: 0,
         leavesRead: Math.ceil(size / LEAF_SIZE),
+        leavesHashed: 0,
         leavesZero: 0,
         leavesReread: Math.ceil(size / LEAF_SIZE),
+        leavesRehashed: 0,
       });
     },
   );
@@ -133,6 +135,7 @@ describe('copying a whole disk', () => {
       bytesZeroed: 0,
       bytesSkipped: source.size - 4 * LEAF_SIZE,
       leavesRead: 5,
+      leavesHashed: 0,
       leavesZero: GROUP + 100 - 5,
     });
     expect([...pair.table.groups.keys()].sort()).toEqual([0, 1]);
@@ -219,8 +222,10 @@ describe('copying again', () => {
       bytesSkipped: LEAF_SIZE,
       bytesResent: 0,
       leavesRead: 3,
+      leavesHashed: 0,
       leavesZero: 1,
       leavesReread: 3,
+      leavesRehashed: 0,
     });
     expect(result.leavesCarried).toBe(2 * GROUP - 4);
     expect(result.sourceRoot).toEqual(rootOf(pair.source));
