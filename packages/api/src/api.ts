@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { App } from './app.ts';
+import { auditRequests } from './audit.ts';
 import { demandTokens } from './authentication.ts';
 import { demandPolicies } from './authorization.ts';
 import { readBodies } from './body-parser.ts';
@@ -18,6 +19,7 @@ import { countRequests } from './metrics.ts';
 import { documentRoutes } from './openapi.ts';
 import { describeProvider } from './provider-description.ts';
 import { accountRoutes } from './routes/accounts.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
 import { diagnosticsRoutes } from './routes/diagnostics.ts';
 import { endpointContentRoutes } from './routes/endpoint-contents.ts';
@@ -85,6 +87,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   demandTokens(app, authenticator, policy);
   demandPolicies(app, policy);
   speakOldReplicas(app, db);
+  auditRequests(app, db);
   const metrics = countRequests(app, db, feed);
   app.addHook('onResponse', async (request, reply) => {
     request.log.debug(
@@ -134,6 +137,7 @@ const PROJECT_ROUTES = [
   resourceRoutes,
   receiptRoutes,
   ledgerRoutes,
+  auditRoutes,
 ];
 
 /** The contract's clients may end a path with a format. */

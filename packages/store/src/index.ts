@@ -1,4 +1,5 @@
 export * from './accounts.ts';
+export * from './audit.ts';
 export * from './control-tables.ts';
 export * from './database.ts';
 export * from './deployments.ts';

@@ -43,7 +43,6 @@ const LABELS: Readonly<Record<string, string>> = {
   }),
   ...of('ledger', { listLedger: 'list' }),
   ...of('events', { followEvents: 'stream' }),
-  ...of('webhooks', { ...crud('Webhook'), listWebhookDeliveries: 'show' }),
   ...of('logs', { listLogs: 'list', downloadLog: 'show', streamLogs: 'stream' }),
   ...of('audit', { listAuditRecords: 'list' }),
 };

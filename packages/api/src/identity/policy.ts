@@ -44,7 +44,6 @@ export const DEFAULT_POLICIES: Readonly<Record<string, string>> = {
   ...area('receipts', ['list', 'show'], []),
   ...area('ledger', ['list'], []),
   ...area('events', ['stream'], []),
-  ...area('webhooks', ['list', 'show'], ['create', 'update', 'delete']),
   // What belongs to no project: everybody sees where work can run, administrators change it.
   ...shared('regions', ['list', 'show'], ['create', 'update', 'delete']),
   ...shared('services', ['list', 'show'], ['create', 'update', 'delete']),

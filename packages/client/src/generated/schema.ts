@@ -18,6 +18,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what, oldest first */
+        get: operations["listAuditRecords"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments": {
         parameters: {
             query?: never;
@@ -1300,6 +1317,35 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AuditAnswer: {
+            /** @description With verify: first record that was tampered with; null: none */
+            broken_at: number | null;
+            records: components["schemas"]["AuditRecord"][];
+        };
+        AuditRecord: {
+            /** @description The policy that was asked, else the operation */
+            action: string;
+            /** @description From where */
+            address: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            at: string;
+            hash: string;
+            /** @description 1 and up, without a gap */
+            number: number;
+            /** @description Method and path */
+            object: string;
+            /** @description Hash of the record before */
+            previous: string;
+            project_id: string | null;
+            request_id: string;
+            /** @description HTTP status of the answer */
+            status: number;
+            user_id: string | null;
+            user_name: string | null;
+        };
         CancelAction: {
             cancel: {
                 force?: boolean | null;
@@ -3075,6 +3121,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Versions"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listAuditRecords: {
+        parameters: {
+            query?: {
+                /** @description Records at most; default and most 1000 */
+                limit?: string;
+                /** @description Number of the last record seen */
+                marker?: string;
+                /** @description Only of this project */
+                project?: string;
+                /** @description true: prove the whole chain of hashes */
+                verify?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditAnswer"];
                 };
             };
             /** @description Refused */
