@@ -19,8 +19,8 @@ export const diskPackages: PackageSet = {
 
 export const testPackages: PackageSet = {
   purpose: 'the independent programs that tests compare with',
-  packages: ['nbdkit', 'libnbd-bin', 'b3sum', 'python3-minimal', 'openssh-server', 'openssh-client'],
-  programs: ['nbdkit', 'nbdcopy', 'nbdinfo', 'b3sum', 'sshd', 'ssh', '/usr/bin/python3'],
+  packages: ['nbdkit', 'libnbd-bin', 'b3sum', 'python3', 'openssh-server', 'openssh-client'],
+  programs: ['nbdkit', 'nbdcopy', 'nbdinfo', 'b3sum', 'sshd', 'ssh', '/usr/bin/pydoc3'],
 };
 
 export const hypervisorPackages: PackageSet = {

@@ -102,6 +102,8 @@ export function chooseLaunch(object: string): Launch {
     '--clear-groups',
     '--inh-caps=-all,+dac_override',
     '--ambient-caps=-all,+dac_override',
+    // Else access(2), by which initdb looks for its neighbour, forgets the capability: under /root it finds nothing.
+    '--securebits=+no_setuid_fixup',
   ];
   if (works('setpriv', [...nobody.slice(1), 'true'])) {
     return {
