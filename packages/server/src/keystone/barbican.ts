@@ -30,7 +30,9 @@ export class Barbican implements ExternalSecrets {
         `secret_ref must be .../v1/secrets/ID of the key manager in the catalog (${known[0] ?? 'there is none'})`,
       );
     }
-    const answer = await this.#payload(`${reference}/payload`, token);
+    // Barbican weighs no alternatives: each kind of payload is asked for by itself.
+    let answer = await this.#payload(`${reference}/payload`, token, 'text/plain');
+    if (answer.status === 406) answer = await this.#payload(`${reference}/payload`, token, 'application/octet-stream');
     if (answer.status === 404) throw new GodwitError('NOT_FOUND', `secret ${reference}`);
     if (answer.status === 401 || answer.status === 403) {
       throw new GodwitError('AUTHENTICATION_FAILED', `secret ${reference}`, {
@@ -46,8 +48,8 @@ export class Barbican implements ExternalSecrets {
     return contentOf(await answer.text());
   }
 
-  async #payload(url: string, token: string | undefined): Promise<Response> {
-    const headers = { accept: 'text/plain, application/octet-stream;q=0.5' };
+  async #payload(url: string, token: string | undefined, accept: string): Promise<Response> {
+    const headers = { accept };
     if (token === undefined) return this.#keystone.asService(url, { headers });
     try {
       return await fetch(url, {
