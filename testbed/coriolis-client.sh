@@ -16,7 +16,14 @@ repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 server=
 finish() {
-  [ -n "$server" ] && kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null
+  # npm passes no signal on: the lock names the process that has started all the others.
+  local main
+  main=$(cut -d' ' -f1 "$work/home/server.lock" 2>/dev/null)
+  if [ -n "$main" ]; then
+    kill -TERM "$main" 2>/dev/null
+    for _ in $(seq 100); do kill -0 "$main" 2>/dev/null || break; sleep 0.2; done
+  fi
+  [ -n "$server" ] && wait "$server" 2>/dev/null
   rm -rf "$work"
 }
 trap finish EXIT
@@ -55,10 +62,10 @@ make() { if run "$@" -f json; then good "$@"; id=$(field id); else bad "$@"; id=
 field() { /usr/bin/python3 -c 'import json, sys
 for key, value in json.load(open(sys.argv[1])).items():
     if key.lower().replace(" ", "_") == sys.argv[2]: print(value)' "$work/out" "$1"; }
-# until STATUS FIELD WORDS...: asked again until the field has the status, two minutes at most.
+# until STATUS FIELD WORDS...: asked again until the field has the status, ten minutes at most.
 until_status() {
   local want=$1 name=$2 now=; shift 2
-  for _ in $(seq 60); do run "$@" -f json && now=$(field "$name"); case $now in "$want"|ERROR|CANCELED) break;; esac; sleep 1; done
+  for _ in $(seq 300); do run "$@" -f json && now=$(field "$name"); case $now in "$want"|ERROR|CANCELED) break;; esac; sleep 1; done
   if [ "$now" = "$want" ]; then good "$@ reaches $want"; else bad "$@  (is $now, wanted $want)"; fi
 }
 
