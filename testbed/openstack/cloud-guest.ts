@@ -88,7 +88,6 @@ export async function bootGuest(tenant: Tenant, options: GuestOptions): Promise<
     },
   });
   await serverIs(api, id, 'ACTIVE');
-  for (const volume of volumes) await attachVolume(api, id, volume);
   const floating = await floatTo(tenant, port.id);
   const guest: CloudGuest = {
     id,
@@ -101,6 +100,8 @@ export async function bootGuest(tenant: Tenant, options: GuestOptions): Promise<
     bootVolume,
   };
   await untilSsh(guest);
+  // Only now: a disk that is plugged in while the kernel counts its devices may cost the guest its root disk.
+  for (const volume of volumes) await attachVolume(api, id, volume);
   return guest;
 }
 
@@ -175,20 +176,36 @@ export async function ssh(guest: Pick<CloudGuest, 'floating' | 'tenant'>, comman
   return stdout;
 }
 
+/** Milliseconds after which a silent guest is started anew, and within which it then has to answer. */
+const BOOT_MS = 180_000;
+
+/** An emulated guest may hang in its first instructions: that is nothing of ours, so it gets one hard reboot, spoken aloud. */
 async function untilSsh(guest: CloudGuest): Promise<void> {
-  let last: unknown;
-  for (const end = Date.now() + 300_000; Date.now() < end; await sleep(1000)) {
+  if ((await answersSsh(guest)) === undefined) return;
+  const { api } = guest.tenant;
+  console.log(`${guest.name} does not answer to SSH and is rebooted; its console ends: ${await consoleEnd(guest)}`);
+  await api.call('compute', 'POST', `/servers/${guest.id}/action`, { reboot: { type: 'HARD' } });
+  await serverIs(api, guest.id, 'ACTIVE');
+  const error = await answersSsh(guest);
+  if (error !== undefined) throw new Error(`no SSH to ${guest.name}: ${error}\n${await consoleEnd(guest)}`);
+}
+
+/** Undefined as soon as it answers, else what stood in the way to the last. */
+async function answersSsh(guest: CloudGuest): Promise<string | undefined> {
+  let last = 'never tried';
+  for (const end = Date.now() + BOOT_MS; Date.now() < end; await sleep(1000)) {
     try {
       await ssh(guest, 'true');
-      return;
+      return undefined;
     } catch (error) {
-      last = error;
+      last = String(error);
     }
   }
-  throw new Error(
-    `no SSH to ${guest.name}: ${String(last)}\n${(await consoleOf(guest.tenant.api, guest.id)).slice(-1500)}`,
-  );
+  return last;
 }
+
+const consoleEnd = async (guest: CloudGuest): Promise<string> =>
+  (await consoleOf(guest.tenant.api, guest.id)).slice(-1500);
 
 /** What a server has said on its console. */
 export async function consoleOf(api: CloudApi, server: string): Promise<string> {
