@@ -8,11 +8,22 @@ export function queuesOf(service: Pick<ServicePlace, 'enabled' | 'regions'>): st
   return [CONTROL_QUEUE, ...[DEFAULT_REGION, ...service.regions].map(regionQueue)];
 }
 
-/**
- * Takes work from these queues from now on. The durable engine fixes the set when it is launched, yet reads it anew each second;
- * there is no public way to change it, so this one place reaches in (the version is pinned, and a test drains a worker).
- */
+/** What is used of the durable engine's own loop. There is no public way; the version is pinned, and tests drain and spread. */
+interface Runner {
+  listenQueueNames: Set<string> | null;
+  /** By name of queue. */
+  states: Map<string, { nextPollAt: number }>;
+}
+
+const runner = wfQueueRunner as unknown as Runner;
+
+/** Takes work from these queues from now on; the engine fixes the set when it is launched, yet reads it anew each second. */
 export function listenTo(service: Pick<ServicePlace, 'enabled' | 'regions'>): void {
-  const runner = wfQueueRunner as unknown as { listenQueueNames: Set<string> | null };
   runner.listenQueueNames = new Set(queuesOf(service));
+}
+
+/** Does not look into a queue for a while, so that others do. */
+export function lookAway(queue: string, ms: number): void {
+  const state = runner.states.get(queue);
+  if (state !== undefined) state.nextPollAt = Math.max(state.nextPollAt, Date.now() + ms);
 }

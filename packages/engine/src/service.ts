@@ -62,8 +62,18 @@ export interface ServicePlace {
   enabled: boolean;
 }
 
+/** What a worker can do. */
+export interface Offer {
+  providers: string[];
+  /** Instances replicated at once. */
+  copies: number;
+  /** Names of regions to be mapped to; absent: as the table says. */
+  regions?: string[];
+}
+
 /** Enters this worker in the service table and maps it to its regions. */
-export async function register(db: Db, slot: Slot, providers: string[], regions?: string[]): Promise<ServicePlace> {
+export async function register(db: Db, slot: Slot, offer: Offer): Promise<ServicePlace> {
+  const { copies, providers, regions } = offer;
   const executorId = executorOf(slot);
   const row = await registerWorker(db, {
     host: slot.host,
@@ -77,6 +87,7 @@ export async function register(db: Db, slot: Slot, providers: string[], regions?
       os_info: `${os.type()} ${os.release()} ${os.arch()}`,
       packages: [{ name: 'node', version: process.versions.node }],
       ip_addresses: [],
+      copies,
     },
   });
   if (regions !== undefined) {
@@ -89,10 +100,10 @@ export async function register(db: Db, slot: Slot, providers: string[], regions?
 }
 
 /** The heartbeat: of the worker and of the tasks it runs. A row that was deleted is entered anew. */
-export async function beat(worker: WorkerContext, slot: Slot, providers: string[], regions?: string[]): Promise<void> {
+export async function beat(worker: WorkerContext, slot: Slot, offer: Offer): Promise<void> {
   const { db, runs, service } = worker;
   if (!(await heartbeatService(db, service.id))) {
-    const again = await register(db, slot, providers, regions);
+    const again = await register(db, slot, offer);
     Object.assign(service, { id: again.id, regions: again.regions, enabled: again.enabled });
     return;
   }

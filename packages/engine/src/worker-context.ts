@@ -2,6 +2,7 @@ import type { DBOSClient } from '@dbos-inc/dbos-sdk';
 import type { CopyPool } from '@godwit/disk';
 import type { Connection, Db, SecretBox } from '@godwit/store';
 import type { Logger } from 'pino';
+import type { Balance } from './balance.ts';
 import type { Heart } from './heart.ts';
 import type { ProviderRegistry } from './provider-registry.ts';
 import type { RateLimits } from './rate-limits.ts';
@@ -25,6 +26,8 @@ export interface WorkerContext {
   readonly runs: Runs;
   readonly copies: CopyPool;
   readonly rates: RateLimits;
+  /** Leaves heavy tasks to workers that have less to do. */
+  readonly balance: Balance;
   /** Light tasks at one endpoint at once. */
   readonly turns: Turns;
   readonly retry: RetryPolicy;

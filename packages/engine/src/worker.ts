@@ -7,6 +7,7 @@ import { CopyPool } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import { type Connection, connect, isMigrated, putSetting, type SecretBox, signOffService } from '@godwit/store';
 import { type Logger, pino } from 'pino';
+import { Balance } from './balance.ts';
 import { CallServer } from './call-server.ts';
 import { CANCEL_CHANNEL, lookForCancels } from './cancel.ts';
 import {
@@ -36,7 +37,7 @@ import { DEFAULT_RETRY, type RetryPolicy } from './retry-policy.ts';
 import { Rounds } from './rounds.ts';
 import { Runs } from './runs.ts';
 import { fireSchedules, SCHEDULES_EVERY_MS } from './schedules.ts';
-import { beat, holdSlot, register, type ServicePlace, type Slot } from './service.ts';
+import { beat, holdSlot, type Offer, register, type ServicePlace, type Slot } from './service.ts';
 import { TAKEOVER_EVERY_MS, Takeover } from './takeover.ts';
 import { Turns } from './turns.ts';
 import { explainWaiting, WAITING_EVERY_MS } from './waiting.ts';
@@ -137,7 +138,12 @@ async function begin(
     logger: durableLog(log),
   });
   await putSetting(db, receiptKeySetting(options.signer.keyId), options.signer.publicPem);
-  const service = await register(db, slot, providers.names, options.regions);
+  const offer: Offer = {
+    providers: providers.names,
+    copies: copiesOf(options),
+    ...(options.regions !== undefined && { regions: options.regions }),
+  };
+  const service = await register(db, slot, offer);
   const workDir = path.join(options.workDir, String(slot.number ?? 0));
   await emptyFolder(workDir);
   let launched = false;
@@ -146,7 +152,7 @@ async function begin(
     ...options.heartbeat,
     beat: async () => {
       const before = { ...worker.service };
-      await beat(worker, slot, providers.names, options.regions);
+      await beat(worker, slot, offer);
       if (launched) await followService(options, worker, before);
     },
   });
@@ -163,6 +169,9 @@ async function begin(
     runs,
     copies: new CopyPool({ copies: options.diskCopies ?? 4 }),
     rates: new RateLimits(db),
+    get balance() {
+      return balance;
+    },
     turns: new Turns(LIGHT_TASKS),
     retry: { ...DEFAULT_RETRY, ...options.retry },
     service,
@@ -170,6 +179,7 @@ async function begin(
     endpointFolders: new Map(),
     reach: options.reach ?? (() => Promise.resolve()),
   };
+  const balance = new Balance(worker);
   heart.signal.addEventListener('abort', () => {
     if (!stopped) ended.resolve('lost');
   });
@@ -277,10 +287,12 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
   await DBOS.launch();
 }
 
+const copiesOf = (options: WorkerOptions): number => options.copies ?? 4;
+
 async function openRegion(options: WorkerOptions, worker: WorkerContext, region: string): Promise<void> {
   await worker.durable.registerQueue(regionQueue(region), {
-    workerConcurrency: options.copies ?? 4,
-    partitionConcurrency: Math.max(options.copies ?? 4, options.copiesPerEndpoint ?? 8),
+    workerConcurrency: copiesOf(options),
+    partitionConcurrency: Math.max(copiesOf(options), options.copiesPerEndpoint ?? 8),
     minPollingIntervalMs: POLL_MS,
   });
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { GodwitError, type InstanceInfo, type JsonObject } from '@godwit/domain';
@@ -16,6 +16,8 @@ const exists = (file: string): Promise<boolean> =>
 const copyFile = async (from: string, to: string): Promise<void> => {
   await promisify(execFile)('cp', ['--sparse=always', from, to]);
 };
+/** One line for each thing that was made, beside the folder: what was done twice stands there twice. */
+const record = (ctx: ProviderContext, line: string): Promise<void> => appendFile(`${root(ctx)}.made`, `${line}\n`);
 const pathOf = (handle: JsonObject): string => String(handle.path);
 
 async function diskFiles(folder: string): Promise<string[]> {
@@ -86,6 +88,7 @@ export const folderProvider: Provider = {
         const from = path.join(root(ctx), request.instance);
         for (const name of await diskFiles(from)) await copyFile(path.join(from, name), path.join(folder, name));
         await writeFile(done, new Date().toISOString());
+        await record(ctx, `snapshot ${request.key}`);
         await ctx.ledger.made(entry);
       }
       const names = await diskFiles(folder);
@@ -138,7 +141,10 @@ export const folderProvider: Provider = {
           const file = path.join(root(ctx), `${request.key}-${disk.id}.raw`);
           const entry = await ctx.ledger.intend('disk', path.basename(file), { path: file }, 'transfer');
           const isNew = !(await exists(file));
-          if (isNew) await writeFile(file, '');
+          if (isNew) {
+            await writeFile(file, '');
+            await record(ctx, `disk ${path.basename(file)}`);
+          }
           await truncate(file, disk.size_bytes);
           await ctx.ledger.made(entry);
           return { id: disk.id, size: disk.size_bytes, zeroed: isNew, handle: { path: file } };

@@ -15,10 +15,7 @@ import type { WorkerContext } from '../worker-context.ts';
  */
 export async function runQueuedTask(worker: WorkerContext, taskId: string): Promise<void> {
   const retry = { log: worker.log, signal: worker.heart.signal };
-  if (!worker.service.enabled) {
-    await giveBack(worker, taskWorkflowId(taskId));
-    return;
-  }
+  if (await whileDatabaseIsAway(retry, () => worker.balance.leave(taskWorkflowId(taskId)))) return;
   const claimed = await whileDatabaseIsAway(retry, async () => {
     worker.heart.check();
     return worker.db.transaction().execute(async (trx) => {
@@ -50,13 +47,6 @@ export async function runQueuedTask(worker: WorkerContext, taskId: string): Prom
       await tellWalk(trx, execution.id);
     });
   });
-}
-
-/** Back to the queue that it came from: a worker that is disabled takes nothing new. */
-async function giveBack(worker: WorkerContext, workflowId: string): Promise<void> {
-  const query = { workflowIDs: [workflowId], loadInput: false, loadOutput: false };
-  const queueName = (await worker.durable.listWorkflows(query))[0]?.queueName;
-  if (queueName !== undefined) await worker.durable.resumeWorkflows([workflowId], { queueName });
 }
 
 interface Board {
