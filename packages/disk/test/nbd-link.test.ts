@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type Disk, type NbdAddress, openDisk, openNbd, seededRandom } from '../src/index.ts';
@@ -15,6 +17,28 @@ async function readMany(disk: Disk, atOnce: number): Promise<void> {
   for (let round = 0; round < 5; round++) {
     await Promise.all(Array.from({ length: atOnce }, () => disk.read(0, new Uint8Array(512))));
   }
+}
+
+/** A port that leads to a unix socket; bytes from there come later. */
+async function longRoad(socket: string, delayMs: number): Promise<{ port: number; close(): Promise<void> }> {
+  const ends = new Set<Socket>();
+  const road = createServer((near) => {
+    const far = connect(socket);
+    near.pipe(far);
+    far.on('data', (bytes) => setTimeout(() => near.write(bytes), delayMs));
+    for (const end of [near, far]) {
+      ends.add(end);
+      end.on('error', () => end.destroy());
+      end.on('close', () => setTimeout(() => [near, far].map((other) => other.destroy()), delayMs));
+    }
+  });
+  await once(road.listen(0, '127.0.0.1'), 'listening');
+  const { port } = road.address() as AddressInfo;
+  const close = async () => {
+    for (const end of ends) end.destroy();
+    await new Promise((resolve) => road.close(resolve));
+  };
+  return { port, close };
 }
 
 /** Opens the disk as soon as its server is up again. */
@@ -49,6 +73,24 @@ describe('connections', () => {
       await readMany(disk, atOnce);
       await disk.close();
       expect(await connectionsSeen(log)).toBe(expected);
+    }
+  });
+
+  it('are all opened with the first requests when another machine is far away', async () => {
+    await using folder = await scratch();
+    const log = `${folder.path}/log`;
+    const args = ['--filter=log', '--filter=delay', 'memory', '1M', `logfile=${log}`, 'rdelay=20ms'];
+    await using server = await nbdkit(folder.path, args);
+    const road = await longRoad(`${folder.path}/k`, 20);
+    try {
+      const transport = { host: '127.0.0.1', port: road.port };
+      const disk = await openDisk({ ...server.address, transport, connections: 4 });
+      expect(disk.roundTripMs).toBeGreaterThanOrEqual(20);
+      await readMany(disk, 3);
+      await disk.close();
+      expect(await connectionsSeen(log)).toBe(4);
+    } finally {
+      await road.close();
     }
   });
 
