@@ -1,3 +1,4 @@
+// Over 400 lines: one recipe from packages to a bootable disk, read from top to bottom.
 import { execFile } from 'node:child_process';
 import { createCipheriv, createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';

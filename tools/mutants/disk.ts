@@ -1,3 +1,4 @@
+// Over 400 lines: data, one entry for each defect.
 import type { Mutant } from './mutant.ts';
 
 const pass = 'packages/disk/src/copy-pass.ts';

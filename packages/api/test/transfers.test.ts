@@ -1,3 +1,4 @@
+// Over 400 lines: the whole contract of one noun, route by route.
 import { randomUUID } from 'node:crypto';
 import { setExecutionStatus } from '@godwit/store';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

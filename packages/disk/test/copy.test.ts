@@ -1,3 +1,4 @@
+// Over 400 lines: what a whole copy promises, case by case over the same few disks; crashes, proof and trackers stand apart.
 import { describe, expect, it } from 'vitest';
 import { digest } from '../src/digest.ts';
 import {

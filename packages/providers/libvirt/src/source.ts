@@ -1,3 +1,4 @@
+// Over 400 lines: the source half of the contract for running, stopped and saved domains, which hand over to each other.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DiskAddress } from '@godwit/disk';
 import { GodwitError, type JsonObject } from '@godwit/domain';
