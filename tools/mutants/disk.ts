@@ -450,7 +450,7 @@ export const diskMutants: Mutant[] = [
     file: 'packages/disk/src/file-disk.ts',
     find: `    for (let done = 0; done < from.byteLength; ) {`,
     replace: `    for (let done = 0; done === 0; ) {`,
-    tests: ['packages/disk/test/file-disk'],
+    tests: ['packages/disk/test/copy-proof'],
   },
   {
     name: 'no rate limit',
