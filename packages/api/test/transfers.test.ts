@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setExecutionStatus } from '@godwit/store';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MIB, sparseBytes } from '../../engine/test/disk-files.ts';
 import { keysOf, TIMESTAMP, UUID } from './contract-keys.ts';
 import { ServedApi } from './served-api.ts';
 
@@ -137,16 +138,18 @@ describe('a transfer', () => {
     );
   });
 
-  test('is updated by merging, as an execution', async () => {
-    const { id } = (
+  test('is updated by merging, in an execution that judges the new settings at both ends', async () => {
+    api.installation.instance(`${api.member.projectId}-from`, 'web01', { vda: sparseBytes(MIB) });
+    const { transfer: before } = (
       await create({
         network_map: { a: '1', b: '2' },
         storage_mappings: { default: 'slow', backend_mappings: [{ source: 's', destination: 'd' }] },
         user_scripts: { global: { linux: 'one' } },
         options: { rate_limit: 1_000_000 },
       })
-    ).json().transfer;
-    const answer = await api.member.put(`/transfers/${id}`, {
+    ).json();
+    const path = `/transfers/${before.id}`;
+    const answer = await api.member.put(path, {
       transfer: {
         network_map: { b: '3' },
         notes: 'soon',
@@ -158,8 +161,20 @@ describe('a transfer', () => {
     expect(answer.statusCode).toBe(200);
     const { execution } = answer.json();
     expect(Object.keys(execution).sort()).toEqual(keysOf('execution'));
-    expect(execution).toMatchObject({ type: 'transfer_update', status: 'COMPLETED', action_id: id, number: 1 });
-    const { transfer } = (await api.member.get(`/transfers/${id}`)).json();
+    expect(execution).toMatchObject({ type: 'transfer_update', status: 'RUNNING', action_id: before.id, number: 1 });
+    expect(execution.tasks.map((task: { task_type: string }) => task.task_type)).toEqual([
+      'GET_INSTANCE_INFO',
+      'UPDATE_SOURCE_TRANSFER',
+      'UPDATE_DESTINATION_TRANSFER',
+    ]);
+    for (const task of execution.tasks) expect(Object.keys(task).sort()).toEqual(keysOf('task'));
+    const waiting = (await api.member.get(path)).json().transfer;
+    expect(waiting).toMatchObject({ network_map: { a: '1', b: '2' }, notes: null, clone_disks: true });
+
+    const worker = api.installation.worker();
+    expect(await api.installation.until(execution.id)).toBe('COMPLETED');
+    await worker.kill();
+    const { transfer } = (await api.member.get(path)).json();
     expect(transfer).toMatchObject({
       network_map: { a: '1', b: '3' },
       notes: 'soon',
@@ -171,6 +186,31 @@ describe('a transfer', () => {
       last_execution_status: 'COMPLETED',
     });
     expect(transfer.user_scripts.global).not.toHaveProperty('linux');
+  });
+
+  test('keeps its settings when the update is canceled; an update of nothing is one all the same', async () => {
+    const id = await api.transfer(api.member, 'undecided');
+    const update = async (transfer: object) =>
+      (await api.member.put(`/transfers/${id}`, { transfer })).json().execution.id;
+    for (const change of [{ notes: 'never' }, {}]) {
+      const path = `/transfers/${id}/executions/${await update(change)}`;
+      expect((await api.member.get(path)).json().execution).toMatchObject({ type: 'transfer_update' });
+      expect((await api.member.post(`${path}/actions`, { cancel: { force: true } })).statusCode).toBe(204);
+      expect((await api.member.get(path)).json().execution.status).toBe('CANCELED');
+    }
+    expect((await api.member.get(`/transfers/${id}`)).json().transfer).toMatchObject({ notes: null });
+  });
+
+  test('does not start an update that is wrong by itself', async () => {
+    const id = await api.transfer(api.member, 'wrong');
+    const answer = await api.member.put(`/transfers/${id}`, {
+      transfer: { instance_osmorphing_minion_pool_mappings: { other: 'pool' } },
+    });
+    expect([answer.statusCode, answer.json().error.message]).toEqual([
+      400,
+      expect.stringContaining("which are not part of the Transfer's declared instances"),
+    ]);
+    expect((await api.member.get(`/transfers/${id}/executions`)).json()).toEqual({ executions: [] });
   });
 
   test('cannot be given other endpoints, instances or scenario', async () => {

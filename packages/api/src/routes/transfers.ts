@@ -27,6 +27,7 @@ import {
   refuseSameEnds,
   scenarioOf,
   type TransferBody,
+  type TransferChangeBody,
   type TransferSettings,
 } from '../transfer-request.ts';
 import { transferToWire } from '../wire/action.ts';
@@ -118,7 +119,7 @@ export function transferRoutes(app: App, api: ApiContext): void {
         operationId: 'updateTransfer',
         summary: 'Change the settings of a transfer',
         description:
-          'Maps are merged by key, storage mappings by source or disk. Answers an execution of type transfer_update. Endpoints, instances and scenario cannot change after creation.',
+          'Answers an execution of type transfer_update, in which both platforms judge the new settings; the transfer has them when it completes, and keeps the old ones when it does not. Maps are merged by key, storage mappings by source or disk. Endpoints, instances and scenario cannot change after creation.',
         tags,
         params,
         body: TransferUpdate,
@@ -135,26 +136,13 @@ export function transferRoutes(app: App, api: ApiContext): void {
       const origin = await endpointNamed(api, row.origin_endpoint_id, undefined);
       const destination = await endpointNamed(api, row.destination_endpoint_id, undefined);
       const ends = endsOf(api, origin, destination);
-      const execution = await onTransfer(db, id, () =>
-        store.inTransaction(db, async (trx) => {
-          const locked = found(await store.lockTransfer(trx, id), 'Transfer', id);
-          const settings = changedSettings(settingsOf(locked), body, locked.instances, ends);
-          const run = await store.insertExecution(trx, {
-            actionId: id,
-            actionType: 'transfer',
-            type: 'transfer_update',
-          });
-          await store.updateTransfer(trx, id, columnsOf(settings));
-          await store.appendEvent(trx, {
-            projectId: locked.project_id,
-            type: 'transfer.updated',
-            objectType: 'transfer',
-            objectId: id,
-          });
-          return (await store.setExecutionStatus(trx, run.id, 'COMPLETED')) ?? run;
+      const { executionId } = await onTransfer(db, id, () =>
+        api.engine.updateTransfer({
+          transferId: id,
+          change: (locked) => changedColumns(changedSettings(settingsOf(locked), body, locked.instances, ends), body),
         }),
       );
-      return { execution: (await executionsToWire(db, [execution]))[0]! };
+      return { execution: await freshExecutionToWire(db, executionId) };
     },
   );
 
@@ -277,6 +265,11 @@ function columnsOf(settings: TransferSettings) {
     instance_osmorphing_minion_pool_mappings: json(settings.instance_osmorphing_minion_pool_mappings),
     options: json(settings.options),
   };
+}
+
+/** The columns that a body names: what it does not name is not written again when the update completes. */
+function changedColumns(settings: TransferSettings, body: TransferChangeBody): store.TransferChange {
+  return Object.fromEntries(Object.entries(columnsOf(settings)).filter(([column]) => column in body));
 }
 
 function settingsOf(row: store.Transfer): TransferSettings {

@@ -1126,7 +1126,7 @@ export interface paths {
         get: operations["getTransfer"];
         /**
          * Change the settings of a transfer
-         * @description Maps are merged by key, storage mappings by source or disk. Answers an execution of type transfer_update. Endpoints, instances and scenario cannot change after creation.
+         * @description Answers an execution of type transfer_update, in which both platforms judge the new settings; the transfer has them when it completes, and keeps the old ones when it does not. Maps are merged by key, storage mappings by source or disk. Endpoints, instances and scenario cannot change after creation.
          */
         put: operations["updateTransfer"];
         post?: never;
