@@ -28,6 +28,8 @@ export interface AgentRequest extends SshHost {
   allowFiles?: boolean;
   /** Compress what travels where that is faster. Default true. */
   compress?: boolean;
+  /** Called when the minion lets us in, while the agent is being stored there: plugs the devices in. A machine that still boots may not bear that. */
+  plug?: () => Promise<void>;
 }
 
 /** An agent that serves. */
@@ -66,14 +68,17 @@ const THREADS = 16;
  *
  * @throws GodwitError CONNECTION_FAILED, AUTHENTICATION_FAILED, CONFLICT (another host key; a device in use there),
  *   NOT_FOUND (no such device), FORBIDDEN (not a block device; no rights), UNSUPPORTED (processor), PLATFORM_ERROR (it
- *   does not run there), CANCELED
+ *   does not run there), CANCELED; whatever `plug` throws
  */
 export async function pushAgent(request: AgentRequest): Promise<Agent> {
   const { signal } = request;
   const connection = await SshConnection.open(request, signal, request.waitMs);
   try {
-    const { folder, root } = await install(connection, request);
-    return await start(connection, request, folder, root);
+    // Both to their ends: nothing may be plugged in behind the back of a caller who has seen this fail.
+    const [installed, plugged] = await Promise.allSettled([install(connection, request), request.plug?.()]);
+    if (plugged.status === 'rejected') throw plugged.reason;
+    if (installed.status === 'rejected') throw installed.reason;
+    return await start(connection, request, installed.value.folder, installed.value.root);
   } catch (error) {
     await connection.close();
     throw error;

@@ -103,6 +103,21 @@ describe('an agent pushed over SSH', () => {
     expect([existsSync(socket), existsSync(tokenFile)]).toEqual([false, false]);
   });
 
+  it('has its devices plugged in when the host lets it in, and not when the host is silent', async () => {
+    const path = join(host.folder, 'plugged');
+    let plugs = 0;
+    const plug = async () => {
+      plugs++;
+      writeFileSync(path, Buffer.alloc(MIB, 1));
+    };
+    const silent = await failure(pushAgent(request(path, { plug, port: 9, waitMs: 0 })));
+    expect([silent.code, plugs]).toEqual(['CONNECTION_FAILED', 0]);
+    const agent = await push(path, { plug });
+    expect([agent.sizes.vda, plugs]).toEqual([MIB, 1]);
+    const refusal = new GodwitError('QUOTA_EXCEEDED', 'volume', { reason: 'no more' });
+    expect(await failure(pushAgent(request(path, { plug: () => Promise.reject(refusal) })))).toBe(refusal);
+  });
+
   it('is sent once', async () => {
     const path = makeFile(MIB);
     await (await push(path)).close();

@@ -31,6 +31,8 @@ export interface ConformanceOptions {
   cancelSeconds?: number;
   /** Runs only checks whose name contains it. */
   only?: string;
+  /** Runs only checks that need one of these: the halves of a slow platform side by side. Default: all. */
+  needs?: readonly Check['needs'][];
   signal?: AbortSignal;
 }
 

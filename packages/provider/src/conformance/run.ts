@@ -25,9 +25,9 @@ const checks: readonly Check[] = [
   ...deployChecks,
 ];
 
-/** Names of all checks, in the order they run. */
-export function conformanceChecks(): string[] {
-  return [...checks.map(({ name }) => name), finalCheck];
+/** Names of all checks, or of those that need one of `needs`, in the order they run. */
+export function conformanceChecks(needs?: readonly Check['needs'][]): string[] {
+  return [...checks.filter((check) => needs?.includes(check.needs) !== false).map(({ name }) => name), finalCheck];
 }
 
 const finalCheck = 'leaves the platform as it was found';
@@ -45,10 +45,11 @@ export async function* runConformance(
   options: ConformanceOptions = {},
 ): AsyncGenerator<ConformanceResult> {
   const bench = new Bench(provider, makeContext, options);
-  if (options.subject !== undefined) await bench.subjectInstance();
+  if (options.subject !== undefined && options.needs?.includes('instance') !== false) await bench.subjectInstance();
   const before = await bench.everything();
   for (const check of checks) {
     if (options.only !== undefined && !check.name.includes(options.only)) continue;
+    if (options.needs !== undefined && !options.needs.includes(check.needs)) continue;
     if (options.signal?.aborted) throw new GodwitError('CANCELED', 'provider validation');
     yield await timed(check.name, async () => {
       if (check.needs === 'scratch' && options.scratch !== true) {

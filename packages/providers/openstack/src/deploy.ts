@@ -53,6 +53,8 @@ export async function deployInstance(ctx: ProviderContext, request: DeployReques
     replicas: request.disks.map((disk) => ({ id: disk.id, handle: disk.handle })),
   };
   const entry = await ctx.ledger.intend('instance', id, { ...base, volumes: [], ports: [] }, 'deployment');
+  // First of all: a taken address refuses the deployment before gigabytes are moved.
+  const ports = await makePorts(cloud, ctx, request);
   const volumes = await Promise.all(
     replicas.map((replica) => {
       if (replica.kind === 'file') return volumeOfFile(cloud, ctx, request, replica);
@@ -70,7 +72,6 @@ export async function deployInstance(ctx: ProviderContext, request: DeployReques
   if (Object.keys(properties).length > 0) {
     await cloud.volumes.action(root.id, { 'os-set_image_metadata': { metadata: properties } });
   }
-  const ports = await makePorts(cloud, ctx, request);
   const handle: JsonObject = { ...base, volumes: volumes.map((volume) => volume.id), ports };
   await ctx.ledger.made(entry, handle);
   return { id, name: deployedName(request), handle };

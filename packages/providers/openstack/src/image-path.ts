@@ -8,7 +8,7 @@ import type { Cloud } from './client/cloud.ts';
 import type { Image } from './client/image.ts';
 import { GIB } from './inventory.ts';
 import { marksOf } from './mark.ts';
-import { type FrozenDisk, frozenImages, imageReady, sourceName, thawedVolume } from './source-things.ts';
+import { type FrozenDisk, frozenImage, frozenImages, imageReady, sourceName, thawedVolume } from './source-things.ts';
 import { findOrCreate, orNull } from './wait.ts';
 
 /** Bytes looked at at once for zeroes, which are left out of the file. */
@@ -57,17 +57,28 @@ export async function openImages(
 
 /** The image that holds the frozen bytes of a disk. */
 async function imageOf(cloud: Cloud, key: string, disk: string, frozen: FrozenDisk): Promise<Image> {
-  if (frozen.kind === 'image') return imageReady(cloud, frozen.image);
+  if (frozen.kind === 'image') return frozenImage(cloud, frozen.image);
   const name = sourceName(key, disk);
-  const known = (await frozenImages(cloud, key)).find((image) => image.name === name);
-  if (known !== undefined) return imageReady(cloud, known.id);
+  const find = async () => (await frozenImages(cloud, key)).find((image) => image.name === name)?.id ?? null;
+  const known = await find();
+  if (known !== null) return uploadedImage(cloud, known, name);
   const volume = await thawedVolume(cloud, key, disk, frozen);
-  const id = await findOrCreate(
-    async () => (await frozenImages(cloud, key)).find((image) => image.name === name)?.id ?? null,
-    () => cloud.volumes.uploadToImage(volume.id, name),
-  );
-  await cloud.images.setProperties(id, marksOf(key, 'source'));
-  return imageReady(cloud, id);
+  const id = await findOrCreate(find, () => cloud.volumes.uploadToImage(volume.id, name));
+  return uploadedImage(cloud, id, name, () => cloud.images.setProperties(id, marksOf(key, 'source')));
+}
+
+/** @throws GodwitError BUSY: somebody deleted it while it was uploaded; the volume is there, so another can be made */
+async function uploadedImage(cloud: Cloud, id: string, name: string, mark?: () => Promise<void>): Promise<Image> {
+  try {
+    await mark?.();
+    return await imageReady(cloud, id);
+  } catch (error) {
+    if ((await orNull(cloud.images.image(id)))?.status === 'active') throw error;
+    if (!(error instanceof GodwitError) || !['NOT_FOUND', 'PLATFORM_ERROR'].includes(error.code)) throw error;
+    await orNull(cloud.images.deleteImage(id));
+    const reason = 'somebody deleted the image while it was uploaded';
+    throw new GodwitError('BUSY', `image ${name} of ${cloud.label}`, { reason }, { cause: error });
+  }
 }
 
 /**

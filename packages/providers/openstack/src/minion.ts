@@ -1,6 +1,5 @@
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import type { LedgerEntry, ProviderContext } from '@godwit/provider';
-import type { Volume } from './client/block-storage.ts';
 import type { Cloud } from './client/cloud.ts';
 import type { Flavor, Server } from './client/compute.ts';
 import type { Port } from './client/network.ts';
@@ -9,7 +8,7 @@ import type { MinionEnvironment } from './environment.ts';
 import { hostKeyScript, hostKeysIn, packHostKeys, unpackHostKeys } from './host-key.ts';
 import { isMarked, marksOf, PREFIX, tagOf } from './mark.ts';
 import { minionKey } from './minion-key.ts';
-import { findOrCreate, gone, orNull, volumeReady, waitUntil } from './wait.ts';
+import { findOrCreate, gone, makeReady, orNull, waitUntil } from './wait.ts';
 
 /** Memory that the agent and a small Linux need, MiB. */
 const LEAST_MEMORY = 256;
@@ -117,8 +116,34 @@ export function announceMinion(ctx: ProviderContext, key: string): Promise<Ledge
   return ctx.ledger.intend('export', minionName(key), handle);
 }
 
-/** The minion of that key, running and reachable as far as the cloud tells; made when there is none. */
+/**
+ * The minion of that key, running and reachable as far as the cloud tells; made when there is none.
+ *
+ * @throws GodwitError BUSY: parts of it vanished meanwhile, such as those of an earlier execution that are being removed
+ */
 export async function openMinion(
+  cloud: Cloud,
+  ctx: ProviderContext,
+  key: string,
+  environment: MinionEnvironment,
+): Promise<Minion> {
+  try {
+    return await takeMinion(cloud, ctx, key, environment);
+  } catch (error) {
+    if (!(error instanceof GodwitError) || !isVanished(error)) throw error;
+    const reason = `parts of it vanished (${error.message})`;
+    throw new GodwitError('BUSY', `minion ${minionName(key)} of ${cloud.label}`, { reason }, { cause: error });
+  }
+}
+
+/** Neutron and Nova name a lost port, group or key in a 404, a 409 or a 400. */
+function isVanished(error: GodwitError): boolean {
+  if (error.code === 'NOT_FOUND') return true;
+  const { status } = error.details;
+  return (status === 400 || status === 409) && /\bport\b|key_name|security.?group/i.test(String(error.details.reason));
+}
+
+async function takeMinion(
   cloud: Cloud,
   ctx: ProviderContext,
   key: string,
@@ -133,29 +158,33 @@ export async function openMinion(
   const port = await takePort(cloud, key, parts.network, environment.minion_allowed_cidr ?? '0.0.0.0/0');
   const host = await takeAddress(cloud, key, port, parts.floatingNetwork);
   const found = await findMinion(cloud, key);
-  if (found !== null && found.status === 'ERROR') await deleteServer(cloud, found);
-  const server = await findOrCreate(
-    () => findMinion(cloud, key),
-    async () => {
-      ctx.progress(`Making minion ${name} in ${cloud.label}`);
-      const id = await cloud.compute.createServer({
-        name,
-        flavorRef: parts.flavor,
-        imageRef: parts.image,
-        networks: [{ port: port.id }],
-        key_name: name,
-        user_data: Buffer.from(hostKeyScript).toString('base64'),
-        metadata: marksOf(key, 'minion'),
-        config_drive: environment.minion_config_drive ?? false,
-        ...(environment.minion_availability_zone === undefined
-          ? {}
-          : { availability_zone: environment.minion_availability_zone }),
-      });
-      return cloud.compute.server(id);
+  const going = found?.['OS-EXT-STS:task_state'] === 'deleting' || found?.status === 'DELETED';
+  if (found !== null && (going || found.status === 'ERROR')) await deleteServer(cloud, found);
+  const create = async (): Promise<Server> => {
+    ctx.progress(`Making minion ${name} in ${cloud.label}`);
+    const id = await cloud.compute.createServer({
+      name,
+      flavorRef: parts.flavor,
+      imageRef: parts.image,
+      networks: [{ port: port.id }],
+      key_name: name,
+      user_data: Buffer.from(hostKeyScript).toString('base64'),
+      metadata: marksOf(key, 'minion'),
+      config_drive: environment.minion_config_drive ?? false,
+      ...(environment.minion_availability_zone === undefined
+        ? {}
+        : { availability_zone: environment.minion_availability_zone }),
+    });
+    return cloud.compute.server(id);
+  };
+  const active = await makeReady(
+    () => findOrCreate(() => findMinion(cloud, key), create),
+    async (server) => {
+      await ctx.ledger.made(entry);
+      return running(cloud, server);
     },
+    (server) => deleteServer(cloud, server),
   );
-  await ctx.ledger.made(entry);
-  const active = await running(cloud, server);
   const hostKeys = (environment.minion_host_key ?? 'console') === 'console' ? await hostKeysOf(cloud, active) : [];
   const user = environment.minion_user ?? 'debian';
   return { server: active, host, user, privateKey: sshKey.privateKey, hostKeys };
@@ -284,66 +313,6 @@ async function hostKeysOf(cloud: Cloud, server: Server): Promise<string[]> {
   return keys;
 }
 
-/** Attaches what is not attached yet; a volume that hangs on another minion of ours is taken from it. */
-export async function attachVolumes(cloud: Cloud, minion: Minion, volumeIds: readonly string[]): Promise<void> {
-  for (const id of volumeIds) {
-    const volume = await settled(cloud, id);
-    const holder = volume.attachments?.[0]?.server_id;
-    if (holder === minion.server.id) continue;
-    if (holder !== undefined) await takeFrom(cloud, id, holder);
-    await volumeReady(cloud, id);
-    await cloud.compute.attach(minion.server.id, id);
-  }
-  for (const id of volumeIds) await volumeReady(cloud, id, 'in-use');
-}
-
-/** The volume when nobody is about to attach or to detach it: a worker that died may have begun to. */
-function settled(cloud: Cloud, id: string): Promise<Volume> {
-  const object = `volume ${id} of ${cloud.label}`;
-  return waitUntil(
-    cloud.signal,
-    { object, until: 'available or in use', seconds: 600 },
-    () => cloud.volumes.volume(id),
-    ({ status }) => {
-      if (status.startsWith('error')) {
-        throw new GodwitError('PLATFORM_ERROR', object, { reason: `its status is ${status}` });
-      }
-      return status === 'available' || status === 'in-use';
-    },
-  );
-}
-
-async function takeFrom(cloud: Cloud, volumeId: string, serverId: string): Promise<void> {
-  const holder = await orNull(cloud.compute.server(serverId));
-  if (holder !== null && holder.metadata?.godwit_role !== 'minion') {
-    throw new GodwitError('CONFLICT', `volume ${volumeId} of ${cloud.label}`, {
-      reason: `it is attached to instance ${holder.name}`,
-    });
-  }
-  if (holder !== null) await cloud.compute.detach(serverId, volumeId);
-}
-
-/** Detaches; gone already is success. */
-export async function detachVolumes(cloud: Cloud, serverId: string, volumeIds: readonly string[]): Promise<void> {
-  const attached = await orNull(cloud.compute.attachments(serverId));
-  const ours = (attached ?? []).map(({ volumeId }) => volumeId).filter((id) => volumeIds.includes(id));
-  for (const id of ours) await orNull(cloud.compute.detach(serverId, id));
-  for (const id of volumeIds) {
-    const object = `volume ${id} of ${cloud.label}`;
-    await waitUntil(
-      cloud.signal,
-      { object, until: 'detached', seconds: 300 },
-      () => orNull(cloud.volumes.volume(id)),
-      (volume) => {
-        if (volume?.status.startsWith('error')) {
-          throw new GodwitError('PLATFORM_ERROR', object, { reason: `its status is ${volume.status}` });
-        }
-        return volume === null || !(volume.attachments ?? []).some((attachment) => attachment.server_id === serverId);
-      },
-    );
-  }
-}
-
 /** Deletes a minion that does not answer: its volumes are detached by that, and the next call makes another. */
 export async function deleteServer(cloud: Cloud, server: Server): Promise<void> {
   await orNull(cloud.compute.deleteServer(server.id));
@@ -368,6 +337,7 @@ export async function removeMinion(cloud: Cloud, key: string): Promise<void> {
     if (floating.description?.startsWith(`${name} `)) await orNull(cloud.network.delete('floatingips', floating.id));
   }
   for (const group of await cloud.network.securityGroups({ name })) {
+    if (group.tags?.includes(tag) === false) continue;
     await orNull(cloud.network.delete('security-groups', group.id));
   }
   if ((await orNull(cloud.compute.keypair(name))) !== null) await orNull(cloud.compute.deleteKeypair(name));

@@ -2,8 +2,9 @@ import { pushAgent } from '@godwit/agent';
 import type { DiskAddress } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import type { OpenDisks, ProviderContext } from '@godwit/provider';
+import { attachVolumes, detachVolumes } from './attachment.ts';
 import type { Cloud } from './client/cloud.ts';
-import { attachVolumes, deleteServer, detachVolumes, type Minion } from './minion.ts';
+import { deleteServer, type Minion } from './minion.ts';
 
 /** Characters of a volume's id that a virtio disk shows as its serial number. */
 const SERIAL_LENGTH = 20;
@@ -26,7 +27,7 @@ export async function serveVolumes(
   readOnly: boolean,
 ): Promise<OpenDisks> {
   const ids = volumes.map(({ volume }) => volume);
-  await attachVolumes(cloud, minion, ids);
+  let answers = false;
   const pushing = pushAgent({
     host: minion.host,
     user: minion.user,
@@ -40,10 +41,15 @@ export async function serveVolumes(
     signal: ctx.signal,
     waitMs: SSH_MS,
     deviceWaitMs: DEVICE_MS,
+    // Not before it answers: a disk that is plugged in while the kernel counts its devices may cost it the root disk.
+    plug: () => {
+      answers = true;
+      return attachVolumes(cloud, minion, ids);
+    },
   });
   const agent = await pushing.catch(async (error: unknown) => {
-    const silent = error instanceof GodwitError && error.code === 'CONNECTION_FAILED' && !ctx.signal.aborted;
-    if (silent) {
+    const failed = error instanceof GodwitError && error.code === 'CONNECTION_FAILED';
+    if (failed && !answers && !ctx.signal.aborted) {
       ctx.progress(`Minion ${minion.server.name} does not answer; another takes its place`);
       await deleteServer(cloud, minion.server);
     }

@@ -75,11 +75,22 @@ export function imageReady(cloud: Cloud, id: string): Promise<Image> {
   );
 }
 
+/** The image that is a frozen disk, once it is there. @throws GodwitError SNAPSHOT_LOST: somebody deleted it, or it broke */
+export async function frozenImage(cloud: Cloud, id: string): Promise<Image> {
+  try {
+    return await imageReady(cloud, id);
+  } catch (error) {
+    const now = error instanceof GodwitError ? await orNull(cloud.images.image(id)) : undefined;
+    if (now !== null && !['killed', 'deleted', 'pending_delete'].includes(now?.status ?? '')) throw error;
+    throw new GodwitError('SNAPSHOT_LOST', `image ${id} of ${cloud.label}`, {}, { cause: error });
+  }
+}
+
 /** A volume of the project that holds the frozen bytes of a disk. */
 export async function thawedVolume(cloud: Cloud, key: string, disk: string, frozen: FrozenDisk): Promise<Volume> {
   const name = sourceName(key, disk);
   const metadata = marksOf(key, 'source', { godwit_disk: disk });
-  if (frozen.kind === 'image') await imageReady(cloud, frozen.image);
+  if (frozen.kind === 'image') await frozenImage(cloud, frozen.image);
   return makeReady(
     () =>
       findOrCreate(

@@ -8,6 +8,7 @@ import {
   type SourceProvider,
 } from '@godwit/provider';
 import { Type } from 'typebox';
+import { Value } from 'typebox/value';
 import type { Cloud } from './client/cloud.ts';
 import { openCloud } from './connection.ts';
 import { type SourceEnvironment, sourceEnvironmentSchema } from './environment.ts';
@@ -35,6 +36,12 @@ const handleSchema = Type.Object({
   path: Type.Union([Type.Literal('minion'), Type.Literal('glance')]),
   disks: Type.Record(Type.String(), frozenSchema),
   environment: Type.Record(Type.String(), Type.Unknown()),
+});
+
+const momentSchema = Type.Object({
+  from: Type.Number(),
+  to: Type.Number(),
+  consistency: Type.Union([Type.Literal('crash'), Type.Literal('filesystem'), Type.Literal('stopped')]),
 });
 
 /** Instances of an OpenStack cloud, frozen by snapshots, read through a minion or through Glance. */
@@ -126,8 +133,11 @@ async function snapshot(ctx: ProviderContext, request: SnapshotRequest): Promise
   const name = `${PREFIX}${key}`;
   const entry = await ctx.ledger.intend('snapshot', name, { server: found.server.id, key, paused: false });
   const way: FreezeWay = before ? 'together' : await wayOf(cloud, found, environment);
-  const frozen = await freeze(cloud, ctx, key, found, way, entry);
-  await ctx.ledger.made(entry, { server: found.server.id, key, paused: false });
+  const { disks, ...now } = await freeze(cloud, ctx, key, found, way, entry);
+  // The same moment for the same key, also for a worker that finds it frozen.
+  const moment = before && Value.Check(momentSchema, entry.handle.moment) ? entry.handle.moment : now;
+  const frozen: Frozen = { disks, ...moment };
+  await ctx.ledger.made(entry, { server: found.server.id, key, paused: false, moment: { ...moment } });
   ctx.progress(sayFrozen(found, frozen, way, path, because));
   return {
     key,

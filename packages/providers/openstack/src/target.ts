@@ -170,6 +170,10 @@ async function keepDisk(
   if (isHandedOver(volume)) {
     throw new GodwitError('CONFLICT', replica.object, { reason: 'an instance took its volume over' });
   }
+  if (volume.status.startsWith('error')) {
+    const reason = `the status of volume ${volume.id} is ${volume.status}`;
+    throw new GodwitError('PLATFORM_ERROR', replica.object, { reason });
+  }
   const handle = { ...disk.handle, environment: minionPart(environment) };
   const size = volume.size * GIB;
   if (size < disk.size) {
@@ -178,6 +182,8 @@ async function keepDisk(
   if (size >= wanted) return { ...disk, size, zeroed: false, handle };
   try {
     await volumeReady(cloud, volume.id, 'available', replica.id);
+    // Some back ends extend it and then refuse to attach it: who attaches must know.
+    await cloud.volumes.addMetadata(volume.id, { godwit_grown_from: String(volume.size) });
     await cloud.volumes.action(volume.id, { 'os-extend': { new_size: gibOf(wanted) } });
     const grown = await volumeReady(cloud, volume.id, 'available', replica.id);
     return { ...disk, size: grown.size * GIB, zeroed: false, handle };
