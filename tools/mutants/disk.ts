@@ -2,6 +2,8 @@
 import type { Mutant } from './mutant.ts';
 
 const pass = 'packages/disk/src/copy-pass.ts';
+const work = 'packages/disk/src/copy-item.ts';
+const record = 'packages/disk/src/copy-record.ts';
 const begin = 'packages/disk/src/copy-begin.ts';
 const verify = 'packages/disk/src/copy-verify.ts';
 const near = [
@@ -11,14 +13,14 @@ const near = [
   'packages/disk/test/candidates',
 ];
 
-const theWrite = `    await this.#timed('write', length, () => this.#in.target.write(offset, piece, this.#io.signal));`;
+const theWrite = `    await this.#timed('write', length, () => target.write(run.first * LEAF_SIZE, piece, signal));`;
 
 /** The copy engine and the disks below it. */
 export const diskMutants: Mutant[] = [
   {
     name: 'a write is dropped',
     loses: 'up to 512 KiB of a disk, while the table says they arrived',
-    file: pass,
+    file: work,
     find: theWrite,
     replace: `    if (run.first % 16 !== 0) {\n${theWrite}\n    }`,
     tests: near,
@@ -26,23 +28,23 @@ export const diskMutants: Mutant[] = [
   {
     name: 'the last write of a disk is dropped',
     loses: 'the end of a disk: backup partition tables, RAID metadata',
-    file: pass,
+    file: work,
     find: theWrite,
-    replace: `    if (run.first + run.count < this.#layout.leafCount) {\n${theWrite}\n    }`,
+    replace: `    if (run.first + run.count < layout.leafCount) {\n${theWrite}\n    }`,
     tests: near,
   },
   {
     name: 'a write is done twice, the second time one leaf too far',
     loses: 'a leaf overwritten by its neighbour',
-    file: pass,
+    file: work,
     find: theWrite,
-    replace: `${theWrite}\n    if (run.first % 64 === 8 && run.first + run.count < this.#layout.leafCount - 1)\n      await this.#in.target.write(offset + LEAF_SIZE, piece, this.#io.signal);`,
+    replace: `${theWrite}\n    if (run.first % 64 === 8 && run.first + run.count < layout.leafCount - 1)\n      await target.write((run.first + 1) * LEAF_SIZE, piece, signal);`,
     tests: near,
   },
   {
     name: 'a write is done twice at its place',
     loses: 'nothing: harmless by design, since no byte has two different writes in a pass',
-    file: pass,
+    file: work,
     find: theWrite,
     replace: `${theWrite}\n${theWrite}`,
     tests: near,
@@ -50,40 +52,37 @@ export const diskMutants: Mutant[] = [
   {
     name: 'a write ends before it has happened',
     loses: 'writes that the flush did not cover, after a power failure',
-    file: pass,
+    file: work,
     find: theWrite,
-    replace: `    void this.#in.target.write(offset, Buffer.from(piece)).catch(() => undefined);`,
+    replace: `    void target.write(run.first * LEAF_SIZE, Buffer.from(piece)).catch(() => undefined);`,
     tests: near,
   },
   {
     name: 'zeroes reach into the data behind them, after it',
     loses: 'one leaf behind each hole that was filled',
-    file: pass,
-    find: `      await this.#in.target.zero(offset, length, this.#io.signal);
-      item.done.bytesZeroed += length;
-      return;`,
-    replace: `      await new Promise((resolve) => setTimeout(resolve, 5));
-      const more = Math.min(length + LEAF_SIZE, this.#layout.size - offset);
-      await this.#in.target.zero(offset, more, this.#io.signal);
-      item.done.bytesZeroed += length;
-      return;`,
+    file: work,
+    find: `    await target.zero(run.first * LEAF_SIZE, length, signal);`,
+    replace: `    if (run !== item.run) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const more = Math.min(length + LEAF_SIZE, layout.size - run.first * LEAF_SIZE);
+      await target.zero(run.first * LEAF_SIZE, more, signal);
+    } else await target.zero(run.first * LEAF_SIZE, length, signal);`,
     tests: near,
   },
   {
     name: 'a hole of the source is not zeroed where the target holds data',
     loses: 'deleted data comes back at the target',
-    file: pass,
-    find: `    await this.#in.target.zero(item.run.first * LEAF_SIZE, length, this.#io.signal);
-    item.done.bytesZeroed`,
-    replace: `    item.done.bytesZeroed`,
+    file: work,
+    find: `    await target.zero(run.first * LEAF_SIZE, length, signal);`,
+    replace: `    if (run !== item.run) await target.zero(run.first * LEAF_SIZE, length, signal);`,
     tests: near,
   },
   {
     name: 'no flush before a checkpoint',
     loses: 'what a power failure finds in caches, recorded as written',
     file: pass,
-    find: `    if (items.some((item) => item.wrote)) await this.#in.target.flush(signal);`,
-    replace: `    if (items.some((item) => item.wrote)) signal.throwIfAborted();`,
+    find: `    await this.#in.target.flush(signal);`,
+    replace: `    signal.throwIfAborted();`,
     tests: near,
   },
   {
@@ -105,26 +104,26 @@ export const diskMutants: Mutant[] = [
   {
     name: 'only writes count for the flush, not zeroes',
     loses: 'deleted data comes back after a power failure',
-    file: pass,
-    find: `    const length = this.#layout.runLength(item.run);
+    file: work,
+    find: `    const length = layout.runLength(run);
     item.wrote = true;`,
-    replace: `    const length = this.#layout.runLength(item.run);`,
+    replace: `    const length = layout.runLength(run);`,
     tests: near,
   },
   {
     name: 'the last leaf of a chunk is not compared',
     loses: 'changes in every eighth leaf',
-    file: pass,
-    find: `      if (sameDigest(digests, i * DIGEST_SIZE, item.group.leaves, at)) {`,
-    replace: `      if (sameDigest(digests, i * DIGEST_SIZE, item.group.leaves, at) || (i === 7 && !isUnknown(item.group.leaves, at))) {`,
+    file: work,
+    find: `        if (sameDigest(found, 0, item.group.leaves, at)) {`,
+    replace: `        if (sameDigest(found, 0, item.group.leaves, at) || (i === 7 && !isUnknown(item.group.leaves, at))) {`,
     tests: near,
   },
   {
     name: 'a short last leaf is hashed as if it were whole',
     loses: 'receipts that nobody else can check',
-    file: pass,
-    find: `      else digestInto(data, digests, i * DIGEST_SIZE);`,
-    replace: `      else digestInto(Buffer.concat([data, Buffer.alloc(LEAF_SIZE - length)]), digests, i * DIGEST_SIZE);`,
+    file: work,
+    find: `        else digestInto(data, found, 0);`,
+    replace: `        else digestInto(Buffer.concat([data, Buffer.alloc(LEAF_SIZE - length)]), found, 0);`,
     tests: near,
   },
   {
@@ -186,7 +185,7 @@ export const diskMutants: Mutant[] = [
   {
     name: 'the intent is not committed',
     loses: 'the same, unnoticed by every later run',
-    file: pass,
+    file: record,
     find: `      intent: checkpoint.intent,`,
     replace: `      intent: [],`,
     tests: near,
@@ -219,7 +218,7 @@ export const diskMutants: Mutant[] = [
     name: 'an unfinished item counts as finished when a later one is',
     loses: 'what was in flight when the process died',
     file: 'packages/disk/src/copy-window.ts',
-    find: `      if (head === undefined || this.#prefixCount >= this.#issuedCount || !this.#finished.has(head)) break;`,
+    find: `      if (head === undefined || !this.#finished.has(head)) break;`,
     replace: `      if (head === undefined || this.#prefixCount >= this.#finished.size) break;`,
     tests: near,
   },
@@ -235,8 +234,8 @@ export const diskMutants: Mutant[] = [
     name: 'the window has no bound',
     loses: 'more than 64 MiB sent again after a kill',
     file: 'packages/disk/src/copy-window.ts',
-    find: `      this.#bytes + item.bytes <= this.#limits.bytes &&`,
-    replace: ``,
+    find: `    return this.#bytes + item.bytes <= bytes && this.#writes.length < runs;`,
+    replace: `    return this.#bytes + item.bytes <= bytes * 1_000 && this.#writes.length < runs * 1_000;`,
     tests: near,
   },
   {
@@ -250,8 +249,8 @@ export const diskMutants: Mutant[] = [
   {
     name: 'bytes sent again are not counted',
     loses: 'an honest figure',
-    file: pass,
-    find: `      if (runsHave(this.#in.redo, leaf)) item.done.bytesResent += this.#layout.leafLength(leaf);`,
+    file: work,
+    find: `      if (runsHave(redo, leaf)) item.done.bytesResent += layout.leafLength(leaf);`,
     replace: ``,
     tests: near,
   },
@@ -267,8 +266,26 @@ export const diskMutants: Mutant[] = [
     name: 'a tracker that lied is believed again',
     loses: 'everything else it kept silent about',
     file: pass,
-    find: `    const again = this.#silent || (this.#in.progress.pass === 'changed' && this.#liedAt !== null);`,
-    replace: `    const again = this.#silent;`,
+    find: `    const lied = this.#falseHash || (this.#in.progress.pass === 'changed' && this.#liedAt !== null);`,
+    replace: `    const lied = this.#falseHash;`,
+    tests: near,
+  },
+  {
+    name: 'what an audit finds is recorded although it was not sent',
+    loses: 'what the tracker kept silent about, as written',
+    file: work,
+    find: `    if (item.audit) return;
+    item.digests = digests;`,
+    replace: `    item.digests = digests;
+    if (item.audit) return void (item.audit = false);`,
+    tests: near,
+  },
+  {
+    name: 'the low-water mark passes what the sample has not looked at',
+    loses: 'the chance to catch a tracker that lies, after an interruption',
+    file: 'packages/disk/src/copy-window.ts',
+    find: `    const left = this.#items[recorded];`,
+    replace: `    const left = this.#items.slice(recorded).find((item) => !item.audit);`,
     tests: near,
   },
   {

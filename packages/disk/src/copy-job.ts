@@ -63,27 +63,38 @@ export async function runCopyJob(job: CopyJob, hooks: CopyHooks): Promise<CopyRe
 }
 
 async function copyOnce(job: CopyJob, store: CheckpointStore, hooks: CopyHooks): Promise<CopyResult> {
-  const options = job.label === undefined ? {} : { label: job.label };
-  const source = await openDisk(job.source, options, hooks.signal);
+  const { source, target } = await openBoth(job, hooks.signal);
   try {
-    const target = await openDisk(job.target, options, hooks.signal);
-    try {
-      return await copyDisk({
-        source: limited(source, job.sourceBuckets),
-        target: limited(target, job.targetBuckets),
-        store,
-        plan: job.plan,
-        signal: hooks.signal,
-        ...(job.limits === undefined ? {} : { limits: job.limits }),
-        ...(job.label === undefined ? {} : { label: job.label }),
-        ...(hooks.onProgress === undefined ? {} : { onProgress: hooks.onProgress }),
-      });
-    } finally {
-      await target.close();
-    }
+    return await copyDisk({
+      source: limited(source, job.sourceBuckets),
+      target: limited(target, job.targetBuckets),
+      store,
+      plan: job.plan,
+      signal: hooks.signal,
+      ...(job.limits === undefined ? {} : { limits: job.limits }),
+      ...(job.label === undefined ? {} : { label: job.label }),
+      ...(hooks.onProgress === undefined ? {} : { onProgress: hooks.onProgress }),
+    });
   } finally {
-    await source.close();
+    await Promise.all([source.close(), target.close()]);
   }
+}
+
+/** Both at once: each may be round trips away. The failure of one ends the other's attempt. */
+async function openBoth(job: CopyJob, signal: AbortSignal): Promise<{ source: Disk; target: Disk }> {
+  const options = job.label === undefined ? {} : { label: job.label };
+  const failed = new AbortController();
+  const failures: unknown[] = [];
+  const open = (address: DiskAddress) =>
+    openDisk(address, options, AbortSignal.any([signal, failed.signal])).catch((error: unknown) => {
+      failures.push(error);
+      failed.abort();
+      return null;
+    });
+  const [source, target] = await Promise.all([open(job.source), open(job.target)]);
+  if (source && target) return { source, target };
+  await Promise.all([source?.close(), target?.close()]);
+  throw failures[0];
 }
 
 function limited(disk: Disk, buckets: SharedArrayBuffer[] | undefined): Disk {

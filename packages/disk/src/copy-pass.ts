@@ -1,3 +1,4 @@
+// Over 400 lines: one state machine; its parts (window, planner, items, record) are files of their own already.
 import { GodwitError } from '@godwit/domain';
 import type { BufferPool } from './buffer-pool.ts';
 import type { CandidateRules } from './candidates.ts';
@@ -21,6 +22,10 @@ const ABORT_MS = 400;
 
 /** Small items in flight for each request that a disk finds worthwhile: over a long link 64 of 64 KiB fill nothing. */
 const ITEMS_PER_REQUEST = 4;
+/** Chunks that audits of a near source keep in flight: enough to read it while the others wait for the target. */
+const AUDITS_IN_FLIGHT = 4;
+/** Round trip from which on a source counts as far: audits then get half of what is in flight, ms. */
+const FAR_MS = 10;
 
 /** What one pass works with. `progress`, `marks` and `redo` are its beginning. */
 export interface PassInput extends CopyBegin {
@@ -65,6 +70,7 @@ class Pass {
   readonly #io = new AbortController();
   readonly #maxItems: number;
   #weight = 0;
+  #auditWeight = 0;
   #committing: Promise<void> | null = null;
   #lastRecord: number;
   /** The flush under way, or done and not yet recorded: how many items of the finished prefix it covers. */
@@ -124,11 +130,15 @@ class Pass {
     }
   }
 
-  /** Nothing is left to plan, to write or to record; the last commit is the caller's. */
+  /** Nothing is left to plan, to look at or to write; the last flush and the last commit are the caller's. */
   #finished(): boolean {
-    const window = this.#window;
-    const idle = window.inFlightCount === 0 && window.issuableCount === 0 && window.plannedCount === 0;
-    return this.#planner === 'done' && idle && !this.#committing && !this.#flush;
+    const { inFlightCount, auditCount } = this.#window;
+    return this.#wroteAll() && inFlightCount === 0 && auditCount === 0 && !this.#committing && !this.#isFlushing();
+  }
+
+  /** Only audits may still be under way. */
+  #wroteAll(): boolean {
+    return this.#planner === 'done' && this.#window.allWritten;
   }
 
   async #end(): Promise<PassEnd> {
@@ -152,7 +162,7 @@ class Pass {
   }
 
   async #recordLast(again: boolean, signal: AbortSignal): Promise<void> {
-    const items = this.#window.finishedItems();
+    const items = this.#window.coveredItems();
     await this.#flushTarget(items, signal);
     await this.#commit(this.#window.checkpoint('last', items.length), again);
   }
@@ -214,6 +224,7 @@ class Pass {
 
   #issue(): void {
     const { inFlight, pool } = this.#in;
+    this.#issueAudits();
     for (let item = this.#window.peek(); item; item = this.#window.peek()) {
       const weight = item.kind === 'read' ? item.bytes / CHUNK_SIZE : 1;
       const full = this.#weight > 0 && this.#weight + weight > inFlight.limit;
@@ -229,18 +240,41 @@ class Pass {
       }
       this.#window.next();
       this.#weight += weight;
-      this.#work
-        .do(item, buffer && Buffer.from(buffer.buffer, buffer.byteOffset, item.bytes))
-        .then(
-          () => this.#itemDone(item),
-          (error) => this.#fail(error, false),
-        )
-        .finally(() => {
-          this.#weight -= weight;
-          if (buffer) pool.give(buffer);
-          this.#rouse();
-        });
+      this.#begin(item, buffer, () => {
+        this.#weight -= weight;
+      });
     }
+  }
+
+  /** Audits have a share of their own: they neither wait behind writes to a far target nor hold them up. */
+  #issueAudits(): void {
+    const { inFlight, pool, source } = this.#in;
+    const far = (source.roundTripMs ?? 0) >= FAR_MS;
+    const most = Math.max(AUDITS_IN_FLIGHT, far ? inFlight.limit / 2 : 0);
+    for (let item = this.#window.peekAudit(); item && this.#auditWeight < most; item = this.#window.peekAudit()) {
+      const buffer = pool.take(item.bytes);
+      if (buffer === undefined) return;
+      const weight = item.bytes / CHUNK_SIZE;
+      this.#window.nextAudit();
+      this.#auditWeight += weight;
+      this.#begin(item, buffer, () => {
+        this.#auditWeight -= weight;
+      });
+    }
+  }
+
+  #begin(item: CopyItem, buffer: Uint8Array | null, settle: () => void): void {
+    this.#work
+      .do(item, buffer && Buffer.from(buffer.buffer, buffer.byteOffset, item.bytes))
+      .then(
+        () => this.#itemDone(item),
+        (error) => this.#fail(error, false),
+      )
+      .finally(() => {
+        settle();
+        if (buffer) this.#in.pool.give(buffer);
+        this.#rouse();
+      });
   }
 
   #itemDone(item: CopyItem): void {
@@ -275,7 +309,8 @@ class Pass {
     const window = this.#window;
     if (this.#flush === null && this.#isDue()) this.#beginFlush();
     if (this.#committing) return;
-    const flushed = this.#flush?.done ? this.#flush : null;
+    // What the last flush covered is recorded by the last commit, unless audits take long.
+    const flushed = this.#flush?.done && (!this.#wroteAll() || this.#isLate()) ? this.#flush : null;
     const starving = window.plannedCount > 0 && window.issuableCount <= Math.max(16, 2 * this.#in.inFlight.limit);
     if (!flushed && !starving) return;
     const checkpoint = flushed ? window.checkpoint('both', flushed.count) : window.checkpoint('intend');
@@ -295,12 +330,16 @@ class Pass {
   #isDue(): boolean {
     const window = this.#window;
     const blocked = this.#planner === 'blocked' && window.recordableCount * 2 >= window.count;
-    const late = window.recordableCount > 0 && this.#in.clock() - this.#lastRecord >= CHECKPOINT_MS;
-    return window.recordableBytes >= this.#enough() || blocked || late;
+    return window.recordableBytes >= this.#enough() || blocked || this.#isLate() || this.#wroteAll();
+  }
+
+  #isLate(): boolean {
+    return this.#window.recordableCount > 0 && this.#in.clock() - this.#lastRecord >= CHECKPOINT_MS;
   }
 
   #beginFlush(): void {
-    const items = this.#window.finishedItems();
+    const items = this.#window.coveredItems();
+    if (this.#wroteAll()) void this.#in.roots.foresee(this.#record.foreseen(items));
     const flush = { count: items.length, began: this.#in.clock(), done: false };
     this.#flush = flush;
     this.#flushTarget(items, this.#io.signal).then(
@@ -317,7 +356,10 @@ class Pass {
   }
 
   async #flushTarget(items: readonly CopyItem[], signal: AbortSignal): Promise<void> {
-    if (items.some((item) => item.wrote)) await this.#in.target.flush(signal);
+    const written = items.filter((item) => item.wrote);
+    if (written.length === 0) return;
+    await this.#in.target.flush(signal);
+    for (const item of written) item.wrote = false;
   }
 
   /**
@@ -341,7 +383,7 @@ class Pass {
     const idle = async () => {
       await planning;
       await this.#committing;
-      while (this.#weight > 0 || this.#isFlushing()) await this.#sleep();
+      while (this.#weight > 0 || this.#auditWeight > 0 || this.#isFlushing()) await this.#sleep();
     };
     const hung = new Promise<void>((resolve) => {
       this.#io.signal.addEventListener('abort', () => setTimeout(resolve, ABORT_MS), { once: true });

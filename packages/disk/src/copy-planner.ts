@@ -4,7 +4,7 @@ import type { GroupCache } from './copy-group-cache.ts';
 import type { WindowItem } from './copy-window.ts';
 import { CHUNK_SIZE, type Disk, type Extent, LEAF_SIZE } from './disk.ts';
 import { pushRun, runsOfRanges, subtractRuns } from './leaf-runs.ts';
-import { DIGEST_SIZE, GROUP_LEAVES, type LeafLayout, type LeafRun, sameDigest } from './leaf-table.ts';
+import { DIGEST_SIZE, GROUP_LEAVES, isUnknown, type LeafLayout, type LeafRun, sameDigest } from './leaf-table.ts';
 
 /** Leaves of one chunk. */
 const CHUNK_LEAVES = CHUNK_SIZE / LEAF_SIZE;
@@ -22,7 +22,7 @@ export interface CopyItem extends WindowItem {
   listed: boolean;
   /** Digests found, 32 bytes per leaf of the run; set when it is read. */
   digests: Uint8Array | null;
-  /** True when anything was sent or zeroed for it. */
+  /** True when anything was sent or zeroed for it that no flush has covered yet. */
   wrote: boolean;
   /** What it adds to the counters once it is recorded: itself, and the skipped leaves before it. */
   done: CopyCounters;
@@ -151,9 +151,11 @@ async function* planRun(
         // From here on this object is the group, even after it was released in between.
         const group = input.cache.hold(number, loaded);
         loaded = group;
+        // Not in a pass that looks at everything: what it finds to differ is sent, whoever kept silent about it.
+        const audit = !listed && input.pass === 'changed' && kind === 'read' && isKnown(group, piece);
         yield {
           kind: 'item',
-          item: { kind, run: piece, bytes, group, listed, digests: null, wrote: false, done: nothingDone() },
+          item: { kind, run: piece, bytes, audit, group, listed, digests: null, wrote: false, done: nothingDone() },
         };
       }
     }
@@ -169,6 +171,15 @@ function chunks(run: LeafRun): LeafRun[] {
     at = end;
   }
   return out;
+}
+
+/** True when it is known of every leaf of the run (all in this group) what the target holds. */
+function isKnown(group: LeafGroup, run: LeafRun): boolean {
+  const base = group.group * GROUP_LEAVES;
+  for (let leaf = run.first; leaf < endOf(run); leaf++) {
+    if (isUnknown(group.leaves, (leaf - base) * DIGEST_SIZE)) return false;
+  }
+  return true;
 }
 
 /** The leaves of `runs` (all in this group) that the target is not known to hold zeroes in. */

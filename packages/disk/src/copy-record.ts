@@ -71,6 +71,22 @@ export class CopyRecord {
     this.#skips = nothingDone();
   }
 
+  /** The leaf tables as they will be once these items are recorded. */
+  *foreseen(items: readonly CopyItem[]): Generator<Pick<LeafGroup, 'group' | 'leaves'>> {
+    const written = items.filter(({ audit }) => !audit);
+    for (let i = 0; i < written.length; ) {
+      const { group } = written[i]!;
+      const leaves = new Uint8Array(group.leaves);
+      for (; written[i]?.group === group; i++) {
+        const { run, digests } = written[i]!;
+        for (let at = 0; at < run.count; at++) {
+          leaves.set(this.#found(digests, run, at), (run.first + at - group.group * GROUP_LEAVES) * DIGEST_SIZE);
+        }
+      }
+      yield { group: group.group, leaves };
+    }
+  }
+
   /**
    * Puts what the checkpoint records, flushed before, into the leaf table and commits.
    *
@@ -88,7 +104,7 @@ export class CopyRecord {
     const changed = new Map(this.#marks.map((mark) => [mark.group, mark]));
     for (const item of checkpoint.finished) {
       addCounters(counters, item.done);
-      if (this.#enter(item)) changed.set(item.group.group, item.group);
+      if (!item.audit && this.#enter(item)) changed.set(item.group.group, item.group);
     }
     if (note.again) {
       counters.leavesRead = 0;
@@ -104,6 +120,7 @@ export class CopyRecord {
     };
     for (const group of changed.keys()) roots.forget(group);
     await store.commit(progress, [...changed.values()]);
+    for (const { group, leaves } of changed.values()) roots.settle(group, leaves);
     this.#progress = progress;
     for (const item of checkpoint.finished) cache.release(item.group.group);
     if (this.#marks.length > 0) {
@@ -114,20 +131,25 @@ export class CopyRecord {
 
   /** Puts a finished item's digests into its group; true when that changed it. */
   #enter(item: CopyItem): boolean {
-    const { group, run, digests } = item;
+    const { group, run } = item;
     const number = this.#progress.executionNumber;
     const completeNo = this.#in.complete?.number ?? 0;
     let changed = false;
     for (let i = 0; i < run.count; i++) {
       const leaf = run.first + i;
       const index = leaf - group.group * GROUP_LEAVES;
-      const found = digests
-        ? digests.subarray(i * DIGEST_SIZE, (i + 1) * DIGEST_SIZE)
-        : this.#in.layout.zeroDigestOf(leaf);
+      const found = this.#found(item.digests, run, i);
       if (sameDigest(group.leaves, index * DIGEST_SIZE, found)) continue;
       changeLeaf(group, index, found, number, completeNo);
       changed = true;
     }
     return changed;
+  }
+
+  /** What a finished item found in the `i`-th leaf of its run; zeroes when it only made them. */
+  #found(digests: Uint8Array | null, run: LeafRun, i: number): Uint8Array {
+    return digests
+      ? digests.subarray(i * DIGEST_SIZE, (i + 1) * DIGEST_SIZE)
+      : this.#in.layout.zeroDigestOf(run.first + i);
   }
 }

@@ -124,7 +124,9 @@ class Verification {
 
   /** Root of a group of which nothing is to be re-read. */
   #knownRoot(group: number): Uint8Array | undefined {
-    return this.#in.verify === 'whole' ? undefined : this.#in.roots.get(group);
+    const { verify, roots } = this.#in;
+    if (verify === 'whole') return undefined;
+    return verify === 'none' ? roots.now(group) : roots.get(group);
   }
 
   /** Starts re-reading a group; gives a leaf of it that is unknown, else null. */
@@ -290,7 +292,7 @@ class Verification {
       await this.#differs(table, found);
     } else if (found.length === GROUP_LEAVES * DIGEST_SIZE) {
       // Equal, as nearly always: hashed once for both trees.
-      const node = merkleRoot(found);
+      const node = this.#in.roots.now(table.group) ?? merkleRoot(found);
       this.#source.addSubtree(node, GROUP_HEIGHT);
       this.#target.addSubtree(node, GROUP_HEIGHT);
     } else {

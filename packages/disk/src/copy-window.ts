@@ -4,15 +4,17 @@ import { GROUP_LEAVES, type LeafRun } from './leaf-table.ts';
 /** A piece of work on adjoining leaves of one group. */
 export interface WindowItem {
   run: LeafRun;
-  /** Bytes that may be sent for it, 0 when it is only zeroed. */
+  /** Bytes to read for it, 0 when it is only zeroed; they may be sent unless it is an audit. */
   bytes: number;
+  /** True: only looked at, never written. It needs no intent and takes none of the window's bytes. */
+  audit: boolean;
 }
 
 /** What a window may hold. */
 export interface WindowLimits {
   /** Bytes that may be sent, intended or not yet recorded: what an interruption can make to be sent again. Default 64 MiB. */
   bytes: number;
-  /** Runs of leaves. Default 1,024. */
+  /** Runs of leaves that may be written, and as many audits besides. Default 1,024. */
   runs: number;
   /** Leaf groups touched. Default 128: 4 MiB of digests in memory. */
   groups: number;
@@ -34,7 +36,8 @@ export interface WindowCheckpoint<T> {
  * The part of a disk under way: which work is planned, which may be written because its intent is committed, which is
  * finished, and what the next commit may say. Pure: no I/O, no clock.
  *
- * An item is, in order:
+ * An audit is *planned*, handed out by nextAudit() as soon as anybody has time, *finished*, and recorded in its place among
+ * the others: the low-water mark never passes one that was not looked at. Any other item is, in order:
  * - *planned*: known to the planner, not to the store. It must not be written.
  * - *intended*: in a committed intent. next() hands it out.
  * - *issued*: being read, compared, written; ends in finish(). Items finish in any order.
@@ -45,11 +48,18 @@ export interface WindowCheckpoint<T> {
  */
 export class CopyWindow<T extends WindowItem> {
   readonly #limits: WindowLimits;
-  /** Not yet recorded, in order: finished and issued ones first, then intended, then planned. */
+  /** Not yet recorded, in order. */
   #items: T[] = [];
+  /** Those of them that may be written: finished and issued ones first, then intended, then planned. */
+  #writes: T[] = [];
+  /** Audits not handed out. */
+  #audits: T[] = [];
   readonly #finished = new Set<T>();
+  #inFlightCount = 0;
+  /** Of the writes. */
   #issuedCount = 0;
   #intendedCount = 0;
+  #writtenCount = 0;
   /** Finished items before the first unfinished one. */
   #prefixCount = 0;
   #prefixBytes = 0;
@@ -57,7 +67,7 @@ export class CopyWindow<T extends WindowItem> {
   #groups = 0;
   #frontier: number;
   #lowWater: number;
-  #open: { recorded: number; intended: number; lowWater: number } | null = null;
+  #open: { recorded: number; writes: number; intended: number; lowWater: number } | null = null;
 
   /** @param lowWater leaf at which the pass goes on */
   constructor(lowWater: number, limits: WindowLimits = defaultWindowLimits) {
@@ -76,9 +86,9 @@ export class CopyWindow<T extends WindowItem> {
     return this.#frontier;
   }
 
-  /** Items planned and not intended. */
+  /** Items planned and not intended, audits apart. */
   get plannedCount(): number {
-    return this.#items.length - Math.max(this.#intendedCount, this.#open?.intended ?? 0);
+    return this.#writes.length - Math.max(this.#intendedCount, this.#open?.intended ?? 0);
   }
 
   /** Items that next() can hand out. */
@@ -88,7 +98,17 @@ export class CopyWindow<T extends WindowItem> {
 
   /** Items handed out and not finished. */
   get inFlightCount(): number {
-    return this.#issuedCount - this.#finished.size;
+    return this.#inFlightCount;
+  }
+
+  /** Audits that nextAudit() can hand out. */
+  get auditCount(): number {
+    return this.#audits.length;
+  }
+
+  /** Nothing that was planned so far is still to be written. */
+  get allWritten(): boolean {
+    return this.#writtenCount === this.#writes.length;
   }
 
   /** Finished items that a commit could record now. */
@@ -96,12 +116,13 @@ export class CopyWindow<T extends WindowItem> {
     return this.#prefixCount - (this.#open?.recorded ?? 0);
   }
 
-  /** The finished prefix: what a flush begun now covers. */
-  finishedItems(): T[] {
-    return this.#items.slice(0, this.#prefixCount);
+  /** The items, from the first on, that a flush begun now covers: finished ones, and audits in any state. */
+  coveredItems(): T[] {
+    const end = this.#items.findIndex((item) => !item.audit && !this.#finished.has(item));
+    return end < 0 ? [...this.#items] : this.#items.slice(0, end);
   }
 
-  /** Bytes of all finished items of the prefix. */
+  /** Bytes of all finished items of the prefix, audits apart. */
   get recordableBytes(): number {
     return this.#prefixBytes;
   }
@@ -119,12 +140,10 @@ export class CopyWindow<T extends WindowItem> {
   /** Whether one more item fits. An empty window takes any. */
   hasRoom(item: WindowItem): boolean {
     if (this.#items.length === 0) return true;
-    const groups = this.#groups + (this.#opensGroup(item.run) ? 1 : 0);
-    return (
-      this.#bytes + item.bytes <= this.#limits.bytes &&
-      this.#items.length < this.#limits.runs &&
-      groups <= this.#limits.groups
-    );
+    const { bytes, runs, groups } = this.#limits;
+    if (this.#groups + (this.#opensGroup(item.run) ? 1 : 0) > groups) return false;
+    if (item.audit) return this.#items.length - this.#writes.length < runs;
+    return this.#bytes + item.bytes <= bytes && this.#writes.length < runs;
   }
 
   /** Adds the next item; it must lie at or beyond the frontier. */
@@ -132,7 +151,9 @@ export class CopyWindow<T extends WindowItem> {
     if (item.run.first < this.#frontier) throw new RangeError(`leaf ${item.run.first} is below ${this.#frontier}`);
     if (this.#opensGroup(item.run)) this.#groups++;
     this.#items.push(item);
-    this.#bytes += item.bytes;
+    if (item.audit) this.#audits.push(item);
+    else this.#writes.push(item);
+    this.#bytes += writable(item);
     this.#frontier = item.run.first + item.run.count;
   }
 
@@ -144,22 +165,37 @@ export class CopyWindow<T extends WindowItem> {
   /** Hands out the next intended item, in order. */
   next(): T | undefined {
     if (this.issuableCount === 0) return undefined;
-    return this.#items[this.#issuedCount++];
+    this.#inFlightCount++;
+    return this.#writes[this.#issuedCount++];
   }
 
   /** The item that next() would hand out. */
   peek(): T | undefined {
-    return this.issuableCount === 0 ? undefined : this.#items[this.#issuedCount];
+    return this.issuableCount === 0 ? undefined : this.#writes[this.#issuedCount];
   }
 
-  /** All writes of an issued item are done. */
+  /** Hands out the next audit. */
+  nextAudit(): T | undefined {
+    const item = this.#audits.shift();
+    if (item) this.#inFlightCount++;
+    return item;
+  }
+
+  /** The audit that nextAudit() would hand out. */
+  peekAudit(): T | undefined {
+    return this.#audits[0];
+  }
+
+  /** All writes of an issued item are done, or an audit was looked at. */
   finish(item: T): void {
     this.#finished.add(item);
+    this.#inFlightCount--;
+    if (!item.audit) this.#writtenCount++;
     for (;;) {
       const head = this.#items[this.#prefixCount];
-      if (head === undefined || this.#prefixCount >= this.#issuedCount || !this.#finished.has(head)) break;
+      if (head === undefined || !this.#finished.has(head)) break;
       this.#prefixCount++;
-      this.#prefixBytes += head.bytes;
+      this.#prefixBytes += writable(head);
     }
   }
 
@@ -168,19 +204,22 @@ export class CopyWindow<T extends WindowItem> {
    *
    * @param what `both`: record the finished prefix and intend what is planned. `intend`: only that, so that no flush is
    *   needed. `last`: record; intended items that were never issued leave the intent, and nothing may be issued afterwards.
-   * @param flushed items of the finished prefix that the last flush covered: only they may be recorded. Default: all
+   * @param flushed how many items, from the first on, the last flush covered: only they may be recorded, as far as they are
+   *   finished. Default: all
    */
   checkpoint(what: 'both' | 'intend' | 'last' = 'both', flushed = this.#prefixCount): WindowCheckpoint<T> {
     if (this.#open) throw new Error('a commit is open');
-    if (flushed > this.#prefixCount) throw new RangeError(`${flushed} items cannot have been flushed`);
-    const recorded = what === 'intend' ? 0 : flushed;
-    const intended = what === 'last' ? this.#issuedCount : this.#items.length;
+    if (flushed > this.#items.length) throw new RangeError(`${flushed} items cannot have been flushed`);
+    const recorded = what === 'intend' ? 0 : Math.min(flushed, this.#prefixCount);
+    const finished = this.#items.slice(0, recorded);
+    const writes = finished.reduce((count, item) => count + (item.audit ? 0 : 1), 0);
+    const intended = what === 'last' ? this.#issuedCount : this.#writes.length;
     const left = this.#items[recorded];
     const lowWater = left ? left.run.first : this.#frontier;
     const intent: LeafRun[] = [];
-    for (let i = recorded; i < intended; i++) pushRun(intent, this.#items[i]!.run.first, this.#items[i]!.run.count);
-    this.#open = { recorded, intended, lowWater };
-    return { finished: this.#items.slice(0, recorded), lowWater, intent };
+    for (let i = writes; i < intended; i++) pushRun(intent, this.#writes[i]!.run.first, this.#writes[i]!.run.count);
+    this.#open = { recorded, writes, intended, lowWater };
+    return { finished, lowWater, intent };
   }
 
   /** The commit of the last checkpoint() has happened. */
@@ -191,13 +230,15 @@ export class CopyWindow<T extends WindowItem> {
     for (let i = 0; i < open.recorded; i++) {
       const item = this.#items[i]!;
       this.#finished.delete(item);
-      this.#bytes -= item.bytes;
-      this.#prefixBytes -= item.bytes;
+      this.#bytes -= writable(item);
+      this.#prefixBytes -= writable(item);
     }
     this.#items = this.#items.slice(open.recorded);
+    this.#writes = this.#writes.slice(open.writes);
     this.#prefixCount -= open.recorded;
-    this.#issuedCount -= open.recorded;
-    this.#intendedCount = open.intended - open.recorded;
+    this.#issuedCount -= open.writes;
+    this.#writtenCount -= open.writes;
+    this.#intendedCount = open.intended - open.writes;
     this.#lowWater = open.lowWater;
     this.#groups = 0;
     let last = -1;
@@ -212,6 +253,11 @@ export class CopyWindow<T extends WindowItem> {
     const last = this.#items.at(-1);
     return last === undefined || groupOf(last.run) !== groupOf(run);
   }
+}
+
+/** Bytes that may be written for it. */
+function writable(item: WindowItem): number {
+  return item.audit ? 0 : item.bytes;
 }
 
 function groupOf(run: LeafRun): number {

@@ -6,8 +6,8 @@ import { merkleRoot } from './merkle.ts';
 const BATCH = 16;
 
 /**
- * Roots of the full groups that a run leaves alone, computed while it waits for disks and links: a millisecond for each,
- * which would otherwise follow the copy. 32 bytes a group: half a MiB for a disk of 1 TiB.
+ * Roots of full groups, computed while a run waits for disks and links: up to a millisecond for each, which would otherwise
+ * follow the copy. 32 bytes a group: half a MiB for a disk of 1 TiB.
  */
 export class GroupRoots {
   readonly #store: CheckpointStore;
@@ -15,6 +15,10 @@ export class GroupRoots {
   readonly #roots = new Map<number, Uint8Array>();
   /** Groups whose row is not, or may soon not be, what it was when the run began. */
   readonly #changed: Set<number>;
+  /** What changed groups will hold once the last flush is recorded, and their roots. */
+  readonly #foreseen = new Map<number, { leaves: Uint8Array; root: Uint8Array }>();
+  /** Roots of changed groups as committed. */
+  readonly #settled = new Map<number, Uint8Array>();
   #stopped = false;
 
   /** @param changed groups to leave out */
@@ -29,10 +33,32 @@ export class GroupRoots {
     return this.#changed.has(group) ? undefined : this.#roots.get(group);
   }
 
+  /** The root of a group's row as it is now, changed or not, when it is known. */
+  now(group: number): Uint8Array | undefined {
+    return this.get(group) ?? this.#settled.get(group);
+  }
+
   /** Call it before the group's row is replaced. */
   forget(group: number): void {
     this.#changed.add(group);
     this.#roots.delete(group);
+    this.#settled.delete(group);
+  }
+
+  /** Computes the roots that groups will have. Takes the tables over. Call it once a run at most, near its end: it keeps them. */
+  async foresee(tables: Iterable<{ group: number; leaves: Uint8Array }>): Promise<void> {
+    for (const { group, leaves } of tables) {
+      if (this.#stopped) return;
+      if (isWhole(leaves)) this.#foreseen.set(group, { leaves, root: merkleRoot(leaves) });
+      await turn();
+    }
+  }
+
+  /** The group's row was replaced by one with these leaves: its root is known when they were foreseen. */
+  settle(group: number, leaves: Uint8Array): void {
+    const foreseen = this.#foreseen.get(group);
+    this.#foreseen.delete(group);
+    if (foreseen && Buffer.compare(foreseen.leaves, leaves) === 0) this.#settled.set(group, foreseen.root);
   }
 
   /** Reads all rows. Ends early when stopped, and when the store fails: whoever needs the rows will learn why. */
@@ -41,7 +67,7 @@ export class GroupRoots {
       for (let first = 0; first < this.#layout.groupCount; first += BATCH) {
         for (const { group, leaves } of await this.#store.readGroups(first, BATCH)) {
           if (!this.#changed.has(group) && isWhole(leaves)) this.#roots.set(group, merkleRoot(leaves));
-          await new Promise<void>((resolve) => setImmediate(resolve));
+          await turn();
           if (this.#stopped) return;
         }
         if (this.#stopped) return;
@@ -53,7 +79,13 @@ export class GroupRoots {
 
   stop(): void {
     this.#stopped = true;
+    this.#foreseen.clear();
   }
+}
+
+/** Lets disks and links be served. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A full group without unknown leaves. */

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { type CopyPlan, type CopyResult, copyDisk, LEAF_SIZE, SAMPLE_PERIOD, seededRandom } from '../src/index.ts';
+import {
+  type CopyPlan,
+  type CopyResult,
+  CountedDisk,
+  copyDisk,
+  DiskCounters,
+  LEAF_SIZE,
+  SAMPLE_PERIOD,
+  seededRandom,
+} from '../src/index.ts';
 import { DoomedStore, StoredTable } from './memory-store.ts';
 import { Doom, SparseBytes, VolatileDisk } from './volatile-disk.ts';
 
@@ -14,6 +23,8 @@ class Replica {
   target: SparseBytes;
   told = new Set<number>();
   execution = 0;
+  /** What the last run did to the target. */
+  counters = new DiskCounters();
 
   constructor(source: SparseBytes, target: SparseBytes) {
     this.source = source;
@@ -26,7 +37,7 @@ class Replica {
     if (tell) this.told.add(leaf);
   }
 
-  async run(change: Partial<CopyPlan> = {}): Promise<CopyResult> {
+  async run(change: Partial<CopyPlan> = {}, window = 67_108_864): Promise<CopyResult> {
     this.execution++;
     const never = new Doom(Number.POSITIVE_INFINITY);
     const random = seededRandom(this.execution);
@@ -35,9 +46,11 @@ class Replica {
       .sort((a, b) => a - b)
       .map((leaf) => ({ offset: leaf * LEAF_SIZE, length: Math.min(LEAF_SIZE, source.size - leaf * LEAF_SIZE) }));
     const target = new VolatileDisk(this.target, random, never);
+    this.counters = new DiskCounters();
     const result = await copyDisk({
       source,
-      target,
+      target: new CountedDisk(target, this.counters),
+      limits: { window: { bytes: window } },
       store: new DoomedStore(this.table, never, random),
       plan: {
         mode: this.table.complete ? 'changed' : 'compare',
@@ -113,6 +126,42 @@ describe('what an execution changed that did not end', () => {
       details: { offset: 4 * LEAF_SIZE, count: 1 },
     });
     await replica.run({ verify: 'changed' });
+    expect(replica.target.differs(replica.source)).toBe(-1);
+  });
+});
+
+describe('a sample of what the tracker calls unchanged', () => {
+  const size = 20 * GROUP * LEAF_SIZE;
+  const prepared = async () => {
+    const replica = new Replica(new SparseBytes(size), new SparseBytes(size));
+    for (let leaf = 0; leaf < 300; leaf++) replica.put(2 * GROUP + leaf, 1, true);
+    for (const group of [0, 9, 19]) replica.put(group * GROUP + 7, 1, true);
+    await replica.run();
+    return replica;
+  };
+
+  it('takes no room from what is to be sent: one flush ends a run whose sample is larger than the window', async () => {
+    const replica = await prepared();
+    for (const group of [0, 9, 19]) replica.put(group * GROUP + 7, 2, true);
+    // Execution 2 samples groups 2 and 18.
+    const result = await replica.run({ audit: 'sample', verify: 'none' }, 16 * LEAF_SIZE);
+    expect(result).toMatchObject({ trackerLied: null, pass: 'changed' });
+    expect(result.counters).toMatchObject({
+      leavesRead: 303,
+      bytesSent: 3 * LEAF_SIZE,
+      bytesSkipped: 2 * GROUP * LEAF_SIZE,
+    });
+    expect(replica.counters.flushes).toBe(1);
+    expect(replica.target.differs(replica.source)).toBe(-1);
+  });
+
+  it('is never written without an intent: what it finds to differ is sent by the pass that follows', async () => {
+    const replica = await prepared();
+    replica.put(2 * GROUP + 8, 3, false);
+    replica.put(2 * GROUP + 90, 3, false);
+    const result = await replica.run({ audit: 'sample', verify: 'whole' });
+    expect(result).toMatchObject({ trackerLied: (2 * GROUP + 8) * LEAF_SIZE, pass: 'compare', leavesCarried: 0 });
+    expect(result.counters.bytesSent).toBe(2 * LEAF_SIZE);
     expect(replica.target.differs(replica.source)).toBe(-1);
   });
 });

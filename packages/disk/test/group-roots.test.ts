@@ -22,7 +22,7 @@ function store(rows: LeafGroup[], onRead: (first: number) => void = () => undefi
   };
 }
 
-describe('the roots of groups that a run leaves alone', () => {
+describe('the roots of groups', () => {
   it('are those of their digests; a group that is short, absent or not wholly known has none', async () => {
     const rows = [row(0), row(1), row(3), row(4, 8)];
     rows[1]!.leaves.fill(0, 500 * 32, 501 * 32);
@@ -45,6 +45,24 @@ describe('the roots of groups that a run leaves alone', () => {
     roots.forget(9);
     for (const group of [2, 5, 9, 17]) expect(roots.get(group)).toBeUndefined();
     for (const group of [0, 8, 16, 19]) expect(roots.get(group)).toBeDefined();
+  });
+
+  it('are known of a changed group when it was foreseen and became just that', async () => {
+    const rows = [row(0), row(1), row(2), row(3, 8)];
+    const roots = new GroupRoots(store([]), new LeafLayout(3 * GROUP_BYTES + 8 * LEAF_SIZE), []);
+    await roots.foresee(rows.map(({ group, leaves }) => ({ group, leaves: new Uint8Array(leaves) })));
+    for (const { group } of rows) expect(roots.now(group)).toBeUndefined();
+    rows[1]!.leaves[77]! ^= 1;
+    for (const { group, leaves } of rows) {
+      roots.forget(group);
+      roots.settle(group, leaves);
+    }
+    expect(roots.now(0)).toEqual(merkleRoot(rows[0]!.leaves));
+    for (const group of [1, 3]) expect(roots.now(group)).toBeUndefined();
+    // It was changed all the same: what was written there may have to be read again.
+    for (const { group } of rows) expect(roots.get(group)).toBeUndefined();
+    roots.forget(0);
+    expect(roots.now(0)).toBeUndefined();
   });
 
   it('are left out when the store fails, and when they are no longer wanted', async () => {
