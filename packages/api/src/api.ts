@@ -41,6 +41,7 @@ import { resourceRoutes } from './routes/resources.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { transferRoutes } from './routes/transfers.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
 import { validateBodies } from './validation.ts';
 
 const BODY_LIMIT = 4 * 1024 * 1024;
@@ -138,6 +139,7 @@ const PROJECT_ROUTES = [
   receiptRoutes,
   ledgerRoutes,
   auditRoutes,
+  webhookRoutes,
 ];
 
 /** The contract's clients may end a path with a format. */

@@ -22,6 +22,11 @@ export function regionId(api: Api, idOrName: string): Promise<string> {
   return idOf(api, 'region', '/regions', 'regions', idOrName);
 }
 
+/** The same for a webhook. */
+export function webhookId(api: Api, idOrName: string): Promise<string> {
+  return idOf(api, 'webhook', '/webhooks', 'webhooks', idOrName);
+}
+
 async function idOf(api: Api, noun: string, path: string, key: string, idOrName: string): Promise<string> {
   if (isId(idOrName)) return idOrName;
   const all = listOf(await api.get(path), key);

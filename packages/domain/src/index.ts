@@ -1,5 +1,6 @@
 export * from './error.ts';
 export * from './error-catalogue.ts';
+export * from './event-subjects.ts';
 export * from './execution-status.ts';
 export * from './instance.ts';
 export * from './json.ts';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { buildApi } from '@godwit/api';
+import { buildApi, WebhookDeliverer } from '@godwit/api';
 import { GodwitError } from '@godwit/domain';
 import { connectEngine } from '@godwit/engine';
 import { connect } from '@godwit/store';
@@ -19,6 +19,7 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
   });
   const identity = identityOf(config);
   const engine = await connectEngine({ databaseUrl, log });
+  const release = version();
   const app = await buildApi({
     connection,
     engine,
@@ -26,15 +27,17 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
     secrets: identity.secrets,
     ...identity.deps,
     config: {
-      version: version(),
+      version: release,
       policies: readPolicies(homePaths(config.home).policy),
       logFolder: homePaths(config.home).logs,
       ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }),
     },
     logger: log,
   });
+  const webhooks = new WebhookDeliverer({ db: connection.db, secrets: identity.secrets, log, version: release });
   onEnd(
     async () => {
+      await webhooks.close();
       await app.close();
       await engine.close();
       await connection.close();
@@ -49,6 +52,7 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
     if (error.code === 'EADDRINUSE') throw new GodwitError('LISTEN_IN_USE', `${host}:${port}`, {}, { cause: error });
     throw new GodwitError('CONFIG_INVALID', 'GODWIT_LISTEN', { reason: error.message }, { cause: error });
   }
+  webhooks.start();
   sayReady();
   return new Promise<never>(() => undefined);
 }

@@ -127,7 +127,7 @@ export interface WebhookTable extends CommonColumns {
   user_id: string;
   name: string;
   url: string;
-  /** Types of events, or their first words; empty: all. */
+  /** Types of events, or their first words; empty: see `wantsEvent`. */
   events: JsonDefault<string[]>;
   enabled: Generated<boolean>;
   /** Sealed. */

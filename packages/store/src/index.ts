@@ -28,3 +28,4 @@ export * from './settings.ts';
 export * from './tables.ts';
 export * from './tasks.ts';
 export * from './transfers.ts';
+export * from './webhooks.ts';

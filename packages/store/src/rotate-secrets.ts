@@ -20,6 +20,7 @@ export async function rotateSecrets(connection: Connection, keyFile: string): Pr
   let resealed = 0;
   resealed += await reseal(connection, secrets, 'endpoint');
   resealed += await reseal(connection, secrets, 'setting');
+  resealed += await reseal(connection, secrets, 'webhook');
   SecretBox.dropOldKeys(keyFile);
   return { keyId: secrets.keyId, resealed };
 }
@@ -27,6 +28,7 @@ export async function rotateSecrets(connection: Connection, keyFile: string): Pr
 const COLUMNS = {
   endpoint: { id: 'id', sealed: 'connection_secret' },
   setting: { id: 'key', sealed: 'sealed' },
+  webhook: { id: 'id', sealed: 'signing_secret' },
 } as const;
 
 async function reseal(connection: Connection, secrets: SecretBox, table: SealedPlace['table']): Promise<number> {
@@ -61,7 +63,8 @@ async function reseal(connection: Connection, secrets: SecretBox, table: SealedP
 export async function requireKeys(connection: Connection, keyFile: string): Promise<SecretBox> {
   const { rows } = await connection.pool.query<{ head: Buffer }>(
     `select distinct substring(sealed for 2 + get_byte(sealed, 1)) as head from (
-       select connection_secret as sealed from endpoint union all select sealed from setting) as every
+       select connection_secret as sealed from endpoint union all select sealed from setting
+       union all select signing_secret from webhook) as every
      where length(sealed) > 2`,
   );
   const secrets = SecretBox.load(keyFile, rows.length === 0);

@@ -28,7 +28,7 @@ interface KeyFile {
 
 /** Where a sealed value lies: bound into it, so that a row's secret copied into another row does not open. */
 export interface SealedPlace {
-  table: 'endpoint' | 'setting';
+  table: 'endpoint' | 'setting' | 'webhook';
   id: string;
 }
 

@@ -44,6 +44,12 @@ const LABELS: Readonly<Record<string, string>> = {
   ...of('ledger', { listLedger: 'list' }),
   ...of('events', { followEvents: 'stream' }),
   ...of('logs', { listLogs: 'list', downloadLog: 'show', streamLogs: 'stream' }),
+  ...of('webhooks', {
+    ...crud('Webhook'),
+    listWebhookDeliveries: 'show',
+    actOnWebhook: 'act',
+    actOnWebhookDelivery: 'act',
+  }),
   ...of('audit', { listAuditRecords: 'list' }),
 };
 

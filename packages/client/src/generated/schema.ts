@@ -1313,6 +1313,103 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Webhooks */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Have events of a project sent to a URL
+         * @description From now on. Signed with a secret that is shown in this answer alone, when it was not given.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One webhook */
+        get: operations["getWebhook"];
+        /**
+         * Change a webhook
+         * @description What happens while it is disabled is not made up for.
+         */
+        put: operations["updateWebhook"];
+        post?: never;
+        /** Remove a webhook and what it has still to be told */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** test: send an event now; rotate-secret: sign with a new secret */
+        post: operations["actOnWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a webhook was or will be sent, newest first
+         * @description Kept for a week after they ended.
+         */
+        get: operations["listWebhookDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/deliveries/{delivery_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** retry: try one again that was given up */
+        post: operations["actOnWebhookDelivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3095,6 +3192,222 @@ export interface components {
         };
         Versions: {
             [key: string]: unknown;
+        };
+        /**
+         * @example {
+         *       "created_at": "2026-11-21T01:45:52.000000",
+         *       "updated_at": null,
+         *       "deleted_at": null,
+         *       "deleted": "0",
+         *       "id": "4d1c9a40-0a5e-4d0a-8c43-9c2c8f2d6a01",
+         *       "project_id": "0f4a9f4f5c0b4d0b8a3b9d1e2f3a4b5c",
+         *       "user_id": "7c2c8f2d6a014d1c9a400a5e4d0a8c43",
+         *       "name": "pager",
+         *       "url": "https://hooks.example.org/godwit",
+         *       "events": [
+         *         "execution",
+         *         "deployment"
+         *       ],
+         *       "enabled": true
+         *     }
+         */
+        Webhook: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            enabled: boolean;
+            /** @description Types of events, or their first words: execution.updated, schedule. Empty: all but those of tasks, progress and webhooks */
+            events: string[];
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            name: string;
+            /** @description Whose events it hears */
+            project_id: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+            url: string;
+            /** @description Who made it */
+            user_id: string;
+        };
+        WebhookAction: {
+            /** @description Signs with a new secret from now on */
+            "rotate-secret"?: null;
+            /** @description Sends an event of type webhook.test */
+            test?: null;
+        } & {
+            [key: string]: unknown;
+        };
+        WebhookAnswer: {
+            webhook: components["schemas"]["Webhook"];
+        };
+        WebhookCreate: {
+            webhook: components["schemas"]["WebhookCreateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        WebhookCreateBody: {
+            /** @description Default true */
+            enabled?: boolean | null;
+            /** @description Types of events, or their first words: execution.updated, schedule. Empty: all but those of tasks, progress and webhooks */
+            events?: string[] | null;
+            name: string;
+            /** @description Another project, for administrators. Default: the own one */
+            project_id?: string | null;
+            /** @description whsec_ and the base64 of 24 to 64 bytes. Default: one is made */
+            secret?: string | null;
+            /** @description http or https, without a user; redirects are not followed */
+            url: string;
+        } & {
+            [key: string]: unknown;
+        };
+        WebhookDeliveriesAnswer: {
+            deliveries: components["schemas"]["WebhookDelivery"][];
+        };
+        WebhookDelivery: {
+            attempts: number;
+            /** @description As it is sent */
+            body: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            last_error: string | null;
+            /** @description HTTP status of the last answer */
+            last_status: number | null;
+            /**
+             * @description Of the next attempt
+             * @example 2026-11-21T01:45:52.000000
+             */
+            next_at: string | null;
+            /**
+             * @description waiting: for its first or next attempt; failed: given up
+             * @enum {string}
+             */
+            state: "waiting" | "delivered" | "failed";
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            webhook_id: string;
+        };
+        WebhookDeliveryAction: {
+            /** @description All attempts again, for one that was given up */
+            retry?: null;
+        } & {
+            [key: string]: unknown;
+        };
+        WebhookDeliveryAnswer: {
+            delivery: components["schemas"]["WebhookDelivery"];
+        };
+        WebhooksAnswer: {
+            webhooks: components["schemas"]["Webhook"][];
+        };
+        WebhookSecretAnswer: {
+            webhook: components["schemas"]["WebhookWithSecret"];
+        };
+        WebhookUpdate: {
+            webhook: components["schemas"]["WebhookUpdateBody"];
+        } & {
+            [key: string]: unknown;
+        };
+        WebhookUpdateBody: {
+            enabled?: boolean;
+            /** @description Types of events, or their first words: execution.updated, schedule. Empty: all but those of tasks, progress and webhooks */
+            events?: string[];
+            name?: string;
+            /** @description http or https, without a user; redirects are not followed */
+            url?: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * @example {
+         *       "created_at": "2026-11-21T01:45:52.000000",
+         *       "updated_at": null,
+         *       "deleted_at": null,
+         *       "deleted": "0",
+         *       "id": "4d1c9a40-0a5e-4d0a-8c43-9c2c8f2d6a01",
+         *       "project_id": "0f4a9f4f5c0b4d0b8a3b9d1e2f3a4b5c",
+         *       "user_id": "7c2c8f2d6a014d1c9a400a5e4d0a8c43",
+         *       "name": "pager",
+         *       "url": "https://hooks.example.org/godwit",
+         *       "events": [
+         *         "execution",
+         *         "deployment"
+         *       ],
+         *       "enabled": true,
+         *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+         *     }
+         */
+        WebhookWithSecret: {
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            created_at: string;
+            /** @description "0", or the id of the object once it is deleted */
+            deleted: string;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            deleted_at: string | null;
+            enabled: boolean;
+            /** @description Types of events, or their first words: execution.updated, schedule. Empty: all but those of tasks, progress and webhooks */
+            events: string[];
+            /**
+             * @description UUID
+             * @example 6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11
+             */
+            id: string;
+            name: string;
+            /** @description Whose events it hears */
+            project_id: string;
+            /** @description Made here and shown this once; null: given by you */
+            secret: string | null;
+            /**
+             * @description UTC, six fraction digits, no zone
+             * @example 2026-11-21T01:45:52.000000
+             */
+            updated_at: string | null;
+            url: string;
+            /** @description Who made it */
+            user_id: string;
         };
     };
     responses: never;
@@ -6762,6 +7075,299 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TransfersAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhooksAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "webhook": {
+                 *         "name": "pager",
+                 *         "url": "https://hooks.example.org/godwit",
+                 *         "events": [
+                 *           "execution",
+                 *           "deployment"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookCreate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecretAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "webhook": {
+                 *         "enabled": false
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; no body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    actOnWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "test": null
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookAction"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecretAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listWebhookDeliveries: {
+        parameters: {
+            query?: {
+                /** @description At most; default 100, most 1000 */
+                limit?: string;
+                /** @description Only waiting, delivered or failed ones */
+                state?: string;
+            };
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveriesAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    actOnWebhookDelivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "retry": null
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookDeliveryAction"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryAnswer"];
                 };
             };
             /** @description Refused */
