@@ -14,7 +14,8 @@ const shared = {
  */
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // Tests wait for servers more than they compute: three keep two cores busy.
+    maxWorkers: 3,
     projects: [
       {
         test: {
@@ -37,7 +38,6 @@ export default defineConfig({
           exclude: ['**/node_modules/**'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
         },
       },
       {

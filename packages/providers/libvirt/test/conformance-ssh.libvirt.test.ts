@@ -1,0 +1,3 @@
+import { testConformance } from './conformance.ts';
+
+testConformance({ disk_format: 'qcow2', ssh: true });
