@@ -5,9 +5,11 @@ import { checkInput, type DeployedInstance, type DeployRequest, type ProviderCon
 import { Type } from 'typebox';
 import { fileName, openFolder, pathWithin, statOrNull } from './connection.ts';
 import { copyDisk } from './copy-file.ts';
+import { cloneRaw, forgetSnapshot } from './disk-snapshot.ts';
 import { writeDomain } from './domain-write.ts';
 import type { DiskFormat } from './environment.ts';
 import { loadInstance } from './inventory.ts';
+import { overlay, shareLayers } from './layers.ts';
 import { takeLease } from './lease.ts';
 import { machineOf } from './machine.ts';
 import {
@@ -32,8 +34,8 @@ const originsSchema = Type.Object({ disks: Type.Array(Type.Object({ file: Type.S
 /**
  * See `TargetProvider.deployInstance`. The folder is built aside and appears under its name when it is whole.
  *
- * A test gets copies, not overlays over the replica disks: replication goes on writing those, and an overlay whose base
- * changes holds garbage. On XFS and Btrfs the copies share their blocks.
+ * A test of qcow2 disks gets overlays over frozen layers (`layers.ts`). Raw disks are copied: whatever is written to them is
+ * written in place, and an overlay whose base changes holds garbage. On XFS and Btrfs the copies share their blocks.
  */
 export async function deployInstance(ctx: ProviderContext, request: DeployRequest): Promise<DeployedInstance> {
   const root = await openFolder(ctx);
@@ -151,13 +153,30 @@ async function fill(
     if ((await statOrNull(to)) !== null) continue;
     await requireReplica(replica);
     if (consume) await handOver(ctx, replica, root, join(building, basename(to)), join(folder, basename(to)));
-    else await copyDisk(replica.file, to, replica.object, ctx.signal);
+    else await clone(ctx, replica, request, to);
   }
   const machine = machineOf(request, instanceName(request, folder), files);
   const sizes = new Map<string, number>();
   for (const { file } of files.values()) sizes.set(file, (await stat(join(full, file))).size);
   await writeText(join(full, `${folder}.ovf`), writeOvf(machine, sizes));
   await writeText(join(full, `${folder}.xml`), writeDomain(machine, join(root, folder)));
+}
+
+async function clone(ctx: ProviderContext, replica: Replica, request: DeployRequest, to: string): Promise<void> {
+  if (replica.format === 'raw') {
+    await cloneRaw(ctx, replica, request.key, to);
+    return;
+  }
+  if (request.test) {
+    // The snapshot would lie in the layer. A clone leaves the replica disk as it is: there is nothing to go back to.
+    await forgetSnapshot(replica, replica.file, request.key);
+    if (await overlay(ctx, replica, request.key, to)) return;
+  }
+  await shareLayers(replica.file, dirname(to));
+  const copy = `${to}.copy`;
+  await copyDisk(ctx, replica.file, copy, replica.object);
+  await forgetSnapshot(replica, copy, request.key);
+  await rename(copy, to);
 }
 
 async function handOver(
@@ -169,6 +188,7 @@ async function handOver(
 ): Promise<void> {
   const lease = await takeLease(replica.file, replica.object, ctx.signal);
   try {
+    if (replica.format === 'qcow2') await shareLayers(replica.file, dirname(join(root, building)));
     await writeJson(movedPath(replica.file), { to: final, building });
     await rename(replica.file, join(root, building));
   } finally {

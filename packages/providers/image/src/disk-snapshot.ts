@@ -1,10 +1,12 @@
-import { rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { imageArguments, runTool } from '@godwit/disk';
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import type { ProviderContext, TargetDisk } from '@godwit/provider';
 import { openFolder, statOrNull } from './connection.ts';
 import { copyDisk } from './copy-file.ts';
+import { mergeLayers } from './layers.ts';
+import { takeLease } from './lease.ts';
 import { requireMark } from './mark.ts';
 import {
   bringBack,
@@ -26,8 +28,8 @@ export async function snapshotDisks(ctx: ProviderContext, key: string, disks: Ta
     const handle: JsonObject = { ...replicaHandle(replica.path, replica.format, replica.key), snapshot: key };
     const entry = await ctx.ledger.intend('disk_snapshot', snapshotName(replica, key), handle, 'deployment');
     if (!(await hasSnapshot(replica, key))) {
-      if (replica.format === 'raw') await copyDisk(replica.file, copyPath(replica, key), replica.object, ctx.signal);
-      else await qemuSnapshot(replica, '-c', key);
+      if (replica.format === 'raw') await copyAlone(ctx, replica, copyPath(replica, key));
+      else await snapshotWithin(ctx, replica, key);
     }
     await ctx.ledger.made(entry);
   }
@@ -42,7 +44,7 @@ export async function restoreDisks(ctx: ProviderContext, key: string, disks: Tar
     await bringBack(root, replica);
     await requireReplica(replica);
     if (!(await hasSnapshot(replica, key))) throw new GodwitError('NOT_FOUND', `snapshot ${key} of ${replica.object}`);
-    if (replica.format === 'raw') await copyDisk(copyPath(replica, key), replica.file, replica.object, ctx.signal);
+    if (replica.format === 'raw') await copyDisk(ctx, copyPath(replica, key), replica.file, replica.object);
     else await qemuSnapshot(replica, '-a', key);
   }
   return disks;
@@ -74,9 +76,38 @@ export async function deleteDiskSnapshot(root: string, replica: Replica, key: st
     return;
   }
   const file = await presentFile(root, replica);
-  if (file === null) return;
+  if (file !== null) await forgetSnapshot(replica, file, key);
+}
+
+/**
+ * A copy of a raw replica disk for an instance of its own. The snapshot of the same key is such a copy already: a clone leaves
+ * the replica disk as it is, so it needs no way back.
+ */
+export async function cloneRaw(ctx: ProviderContext, replica: Replica, key: string, to: string): Promise<void> {
+  const snapshot = copyPath(replica, key);
+  if ((await statOrNull(snapshot)) !== null) await rename(snapshot, to);
+  else await copyAlone(ctx, replica, to);
+}
+
+/** Forgets the snapshot of that key within a qcow2 file that is no replica disk any more, or that a test lies over. */
+export async function forgetSnapshot(replica: Replica, file: string, key: string): Promise<void> {
   const present = { ...replica, file };
   if (await hasSnapshot(present, key)) await qemuSnapshot(present, '-d', key);
+}
+
+/** Nobody may write to the disk while it is copied: the copy would be of no moment at all. */
+async function copyAlone(ctx: ProviderContext, replica: Replica, to: string): Promise<void> {
+  const lease = await takeLease(replica.file, replica.object, ctx.signal);
+  try {
+    await copyDisk(ctx, replica.file, to, replica.object);
+  } finally {
+    await lease.release();
+  }
+}
+
+async function snapshotWithin(ctx: ProviderContext, replica: Replica, key: string): Promise<void> {
+  await mergeLayers(ctx, replica);
+  await qemuSnapshot(replica, '-c', key);
 }
 
 function snapshotName(replica: Replica, key: string): string {

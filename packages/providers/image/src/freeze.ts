@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import type { ImageFormat, ImageSlice } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
+import type { ProviderContext } from '@godwit/provider';
 import { statOrNull } from './connection.ts';
 import { copyDisk, reflink } from './copy-file.ts';
 import { type DescribedEntry, label } from './entry.ts';
@@ -35,7 +36,7 @@ export async function freezeFiles(
   instance: FolderInstance,
   scratch: string,
   mode: FreezeMode,
-  signal: AbortSignal,
+  ctx: ProviderContext,
 ): Promise<Exclude<FreezeMode, 'auto'>> {
   if (mode === 'watch') return 'watch';
   const object = label(instance.entry);
@@ -51,7 +52,7 @@ export async function freezeFiles(
     const to = join(scratch, 'files', relative(instance.entry.home, file));
     await mkdir(dirname(to), { recursive: true });
     if (mode === 'copy') {
-      await copyDisk(file, to, object, signal);
+      await copyDisk(ctx, file, to, object);
     } else if (!(await reflink(file, to))) {
       if (mode === 'auto') return 'watch';
       throw new GodwitError('UNSUPPORTED', object, { what: 'freeze=reflink: this file system cannot share blocks' });

@@ -82,8 +82,16 @@ export async function letGo(root: string, replica: Replica): Promise<void> {
   const folder = dirname(replica.file);
   if ((await statOrNull(replica.file)) !== null || (await placesMovedTo(replica)).length === 0) return;
   await requireMark(folder, replica.key, replica.object);
+  for (const layer of await layersBeside(replica)) await rm(layer, { force: true });
   await rm(movedPath(replica.file), { force: true });
   await removeWhenEmpty(root, folder);
+}
+
+/** All layers that lie beside a replica disk, used or not, absolute: see `layers.ts`. */
+export async function layersBeside(replica: Replica): Promise<string[]> {
+  const folder = dirname(replica.file);
+  const prefix = `${basename(replica.file)}.layer-`;
+  return (await readdir(folder)).filter((name) => name.startsWith(prefix)).map((name) => join(folder, name));
 }
 
 async function placesMovedTo(replica: Replica): Promise<string[]> {

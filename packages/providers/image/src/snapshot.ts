@@ -236,7 +236,7 @@ async function freeze(
   const stamps: Stamp[] = await stampFiles(root, instance.files, label(instance.entry));
   const takenAt = new Date().toISOString();
   if (environment.check_manifest !== false) await checkManifest(instance, ctx.signal);
-  const mode = await freezeFiles(instance, scratch, environment.freeze ?? 'auto', ctx.signal);
+  const mode = await freezeFiles(instance, scratch, environment.freeze ?? 'auto', ctx);
   if (mode === 'watch') await rm(join(scratch, 'files'), { recursive: true, force: true });
   const disks = await frozenDisks(instance, root, scratch, mode, ctx.signal);
   if ((await changedSince(root, stamps)) !== null) return null;

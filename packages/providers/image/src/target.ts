@@ -16,6 +16,7 @@ import { deployInstance, finalizeInstance, removeInstance } from './deploy.ts';
 import { deleteDiskSnapshots, restoreDisks, snapshotDisks } from './disk-snapshot.ts';
 import { type DiskFormat, destinationEnvironmentSchema, diskFormats } from './environment.ts';
 import { folderBackend } from './inventory.ts';
+import { mergeLayers } from './layers.ts';
 import { takeLease } from './lease.ts';
 import { makeMarked, readMark } from './mark.ts';
 import {
@@ -202,6 +203,7 @@ async function openDisks(ctx: ProviderContext, disks: TargetDisk[], readOnly: bo
         addresses[disk.id] = { kind: 'file', path: replica.file, readOnly };
         continue;
       }
+      if (!readOnly) await mergeLayers(ctx, replica);
       // A predecessor's qemu-nbd dies with it; until then its lock of the image keeps this one waiting.
       const server = await serveImage(
         {
