@@ -11,7 +11,7 @@ import { statOrNull } from './connection.ts';
 import { copyDisk, reflink } from './copy-file.ts';
 import { type DescribedEntry, label } from './entry.ts';
 import type { FreezeMode } from './environment.ts';
-import { lookAtImage, openPlainFile, referencesOf } from './image-file.ts';
+import { checkContent, lookAtImage, openPlainFile, referencesOf } from './image-file.ts';
 import type { FolderInstance, SourceDisk } from './inventory.ts';
 
 /** Where a frozen disk is read from. */
@@ -193,6 +193,7 @@ async function unpack(disk: SourceDisk, to: string, entry: DescribedEntry, signa
     const reason = `it holds ${image.size} bytes where its description says ${disk.size}`;
     throw new GodwitError('DISK_CORRUPT', object, { format: 'gzip', reason });
   }
+  await checkContent(image, object, signal);
   return image.format;
 }
 

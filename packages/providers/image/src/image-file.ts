@@ -4,6 +4,8 @@ import { basename, dirname, relative } from 'node:path';
 import { formatByName, type ImageFormat, type ImageSlice, imageArguments, inspectImage, runTool } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import { readExactly } from './tar.ts';
+import { isSparseExtent, readSparseExtent } from './vmdk.ts';
+import { checkGrains } from './vmdk-grains.ts';
 
 /** A disk image that was looked at and may be read. */
 export interface ImageFile {
@@ -70,6 +72,11 @@ export async function lookAtImage(
     if (format === 'raw') return { ...place, format, size: length, allocated: blocks * 512, files: [path] };
     if (format === 'vpc') await refuseDifferencingVhd(file, slice?.offset ?? 0, length, object);
     if (format === 'vhdx') await refuseDifferencingVhdx(file, slice?.offset ?? 0, object);
+    if (format === 'vmdk') {
+      const extent = { file, offset: slice?.offset ?? 0, length, object };
+      // qemu names no place, and takes most of what is lost in the tables for zeroes.
+      if (await isSparseExtent(extent)) await readSparseExtent(extent);
+    }
   } finally {
     await file.close();
   }
@@ -108,6 +115,28 @@ export async function checkImage(image: ImageFile, object: string, signal: Abort
   const counts = /"corruptions":\s*(\d+)/.exec(result.stdout)?.[1];
   const reason = counts !== undefined && counts !== '0' ? `${counts} corrupt place(s) in its tables` : message;
   throw new GodwitError('DISK_CORRUPT', object, { format: image.format, reason: reason || 'qemu-img check failed' });
+}
+
+/**
+ * Checks what only reading all of an image can tell: that each grain of a packed VMDK can be unpacked and is the right one.
+ * Other images have nothing of the kind.
+ *
+ * @throws GodwitError DISK_CORRUPT with the place, CANCELED
+ */
+export async function checkContent(
+  image: Pick<ImageFile, 'path' | 'format' | 'slice'>,
+  object: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (image.format !== 'vmdk') return;
+  const file = await openPlainFile(image.path, object);
+  try {
+    const { size } = await file.stat();
+    const extent = { file, offset: image.slice?.offset ?? 0, length: image.slice?.length ?? size, object };
+    if (await isSparseExtent(extent)) await checkGrains(extent, signal);
+  } finally {
+    await file.close();
+  }
 }
 
 /** qemu locks one byte per permission that it holds: 100 and on; writing is the second. */

@@ -15,6 +15,7 @@ import { errorCode, openFolder, pathWithin, statOrNull } from './connection.ts';
 import { label } from './entry.ts';
 import { sourceEnvironmentSchema } from './environment.ts';
 import { checkManifest, freezeFiles, frozenDisks } from './freeze.ts';
+import { checkContent } from './image-file.ts';
 import { type FolderInstance, loadInstance } from './inventory.ts';
 import { makeMarked, readJson, removeMarked, stateFolder, writeJson } from './mark.ts';
 import { changedSince, type Stamp, stampFiles } from './stamp.ts';
@@ -236,6 +237,9 @@ async function freeze(
   const stamps: Stamp[] = await stampFiles(root, instance.files, label(instance.entry));
   const takenAt = new Date().toISOString();
   if (environment.check_manifest !== false) await checkManifest(instance, ctx.signal);
+  for (const { image, label: object } of instance.disks) {
+    if (image !== null) await checkContent(image, object, ctx.signal);
+  }
   const mode = await freezeFiles(instance, scratch, environment.freeze ?? 'auto', ctx);
   if (mode === 'watch') await rm(join(scratch, 'files'), { recursive: true, force: true });
   const disks = await frozenDisks(instance, root, scratch, mode, ctx.signal);
