@@ -36,7 +36,8 @@ ${table(MINION_POOL_TRANSITIONS)}
 
 ## Machine of a minion pool
 
-A machine belongs to one action at a time. One that fails its health check is made anew.
+A machine belongs to one execution at a time. One that fails its health check is removed, and another takes its place. What a
+worker that died left in ALLOCATING, HEALTHCHECKING or POWERING_OFF is begun again by its successor.
 
 ${table(MINION_MACHINE_TRANSITIONS)}
 `;

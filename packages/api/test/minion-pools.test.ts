@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { MinionPoolStatus } from '@godwit/domain';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keysOf, UUID } from './contract-keys.ts';
 import { ServedApi } from './served-api.ts';
@@ -26,7 +27,7 @@ const body = (more: object = {}) => ({
 });
 const create = (more: object = {}) => api.member.post('/minion_pools', body(more));
 const made = async (more: object = {}) => (await create(more)).json().minion_pool;
-const setStatus = (id: string, status: string) =>
+const setStatus = (id: string, status: MinionPoolStatus) =>
   api.db.updateTable('minion_pool').set({ status }).where('id', '=', id).execute();
 
 describe('a minion pool', () => {

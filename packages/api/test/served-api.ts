@@ -1,11 +1,15 @@
 import { assignRole, ensureAdministrator, insertProject, insertUser } from '@godwit/store';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { Type } from 'typebox';
+import { folderPools } from '../../engine/test/folder-machines.ts';
 import { folderProvider } from '../../engine/test/folder-provider.ts';
 import { TestInstallation } from '../../engine/test/installation.ts';
 import { type ApiConfig, buildApi } from '../src/index.ts';
 
 export const ADMIN_PASSWORD = 'the administrator knows';
+
+/** Of sources only. */
+const { destinationSchema: _, ...sourcePools } = folderPools;
 
 /** The folder provider behind a connection with secrets, at the top and below. */
 const vaultProvider = {
@@ -23,7 +27,7 @@ const vaultProvider = {
     },
     { additionalProperties: false },
   ),
-  pools: { sourceSchema: Type.Object({ size: Type.Optional(Type.Integer()) }, { additionalProperties: false }) },
+  pools: sourcePools,
 };
 
 type Body = InjectOptions['payload'];

@@ -117,6 +117,12 @@ export const errorCatalogue = {
     'Correct the connection with "godwit endpoint update".',
   ),
   PLATFORM_ERROR: entry('permanent', 502, '{object} reported: {reason}', 'See the reason, mend it there, run again.'),
+  MINION_UNUSABLE: entry(
+    'retryable',
+    503,
+    '{object} cannot be used: {reason}',
+    'Another machine takes its place by itself; refresh the pool, or see the reason at the platform when it happens again.',
+  ),
   QUOTA_EXCEEDED: entry(
     'permanent',
     403,

@@ -5,6 +5,7 @@ export * from './execution-status.ts';
 export * from './instance.ts';
 export * from './json.ts';
 export * from './minion-pool.ts';
+export * from './minion-role.ts';
 export * from './schedule.ts';
 export * from './statuses.ts';
 export * from './task-graph.ts';

@@ -54,19 +54,19 @@ export const MINION_MACHINE_STATUSES = [
 ] as const;
 export type MinionMachineStatus = (typeof MINION_MACHINE_STATUSES)[number];
 
-/** What a machine may become. A failed health check makes it anew: ALLOCATING. */
+/** What a machine may become. One that fails its health check is removed (DEALLOCATING), and another takes its place. */
 export const MINION_MACHINE_TRANSITIONS: TransitionTable<MinionMachineStatus> = {
-  UNINITIALIZED: ['ALLOCATING', 'RESERVED', 'DEALLOCATING'],
-  ALLOCATING: ['AVAILABLE', 'IN_USE', 'ERROR_DEPLOYING', 'DEALLOCATING'],
+  UNINITIALIZED: ['ALLOCATING', 'DEALLOCATING'],
+  ALLOCATING: ['ALLOCATING', 'AVAILABLE', 'IN_USE', 'ERROR_DEPLOYING', 'DEALLOCATING'],
   AVAILABLE: ['RESERVED', 'HEALTHCHECKING', 'POWERING_OFF', 'DEALLOCATING'],
-  RESERVED: ['ALLOCATING', 'HEALTHCHECKING', 'IN_USE', 'AVAILABLE', 'POWER_ERROR', 'ERROR', 'DEALLOCATING'],
-  IN_USE: ['AVAILABLE', 'ERROR', 'DEALLOCATING'],
-  HEALTHCHECKING: ['AVAILABLE', 'RESERVED', 'IN_USE', 'ALLOCATING', 'ERROR', 'DEALLOCATING'],
+  RESERVED: ['HEALTHCHECKING', 'AVAILABLE', 'DEALLOCATING'],
+  IN_USE: ['HEALTHCHECKING', 'AVAILABLE', 'ERROR', 'DEALLOCATING'],
+  HEALTHCHECKING: ['HEALTHCHECKING', 'AVAILABLE', 'IN_USE', 'ERROR', 'DEALLOCATING'],
   DEALLOCATING: ['DEALLOCATING', 'ERROR'],
-  POWERING_OFF: ['AVAILABLE', 'POWER_ERROR'],
-  ERROR: ['ALLOCATING', 'DEALLOCATING'],
+  POWERING_OFF: ['POWERING_OFF', 'HEALTHCHECKING', 'AVAILABLE', 'POWER_ERROR', 'DEALLOCATING'],
+  ERROR: ['HEALTHCHECKING', 'DEALLOCATING'],
   ERROR_DEPLOYING: ['ALLOCATING', 'DEALLOCATING'],
-  POWER_ERROR: ['ALLOCATING', 'DEALLOCATING'],
+  POWER_ERROR: ['HEALTHCHECKING', 'DEALLOCATING'],
 };
 
 export const MINION_POWER_STATUSES = [
@@ -155,7 +155,7 @@ export function planRefresh(pool: PoolView, machines: readonly MachineView[], no
   let spare = Math.max(0, counted.length - pool.minimum_minions);
   const byIdleTime = machines.toSorted((a, b) => since(a) - since(b));
   for (const machine of byIdleTime) {
-    const broken = BROKEN.includes(machine.allocation_status);
+    const broken = machine.allocated_action === null && BROKEN.includes(machine.allocation_status);
     if (!isFree(machine) && !broken) continue;
     const idle = now - since(machine) > pool.minion_max_idle_time * 1_000;
     if (spare > 0 && deleting && (idle || broken)) {

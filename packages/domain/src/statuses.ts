@@ -95,6 +95,12 @@ export const TASK_TYPES = [
   'COLLECT_OS_MORPHING_INFO',
   'UPDATE_SOURCE_TRANSFER',
   'UPDATE_DESTINATION_TRANSFER',
+  'VALIDATE_SOURCE_MINION_POOL_COMPATIBILITY',
+  'VALIDATE_DESTINATION_MINION_POOL_COMPATIBILITY',
+  'VALIDATE_OSMORPHING_MINION_POOL_COMPATIBILITY',
+  'RELEASE_SOURCE_MINION',
+  'RELEASE_DESTINATION_MINION',
+  'RELEASE_OSMORPHING_MINION',
 ] as const;
 export type TaskType = (typeof TASK_TYPES)[number];
 
@@ -112,6 +118,6 @@ export type AuditMode = 'sample' | 'whole';
 export type CancelMode = 'cooperative' | 'force';
 
 export type LedgerState = 'intended' | 'made' | 'removing' | 'removed';
-export type LedgerKeep = 'execution' | 'transfer' | 'deployment' | 'forever';
+export type LedgerKeep = 'execution' | 'transfer' | 'deployment' | 'pool' | 'forever';
 export type ResourceKind = 'instance' | 'volume' | 'network';
 export type ServiceStatus = 'UP' | 'DOWN' | 'UNKNOWN';

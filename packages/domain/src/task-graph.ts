@@ -1,3 +1,4 @@
+import { MINION_TASKS, type MinionRole, type MinionUse } from './minion-role.ts';
 import type { TaskStatus, TaskType } from './statuses.ts';
 import { hasBegun, isFinalTask } from './task-status.ts';
 
@@ -28,8 +29,18 @@ interface Node {
  *
  * @param instances names or ids, as the transfer has them
  * @param shutdown stop each instance before its disks are frozen
+ * @param uses machines of pools; each is ready before anything lasting is done to its instance
  */
-export function planTransferExecution(instances: readonly string[], shutdown: boolean): PlannedTask[] {
+export function planTransferExecution(
+  instances: readonly string[],
+  shutdown: boolean,
+  uses: readonly MinionUse[] = [],
+): PlannedTask[] {
+  return plan(instances, (instance) => transferNodes(shutdown, rolesOf(uses, instance)));
+}
+
+function transferNodes(shutdown: boolean, roles: readonly MinionRole[]): Node[] {
+  const ready = roles.map((role) => MINION_TASKS[role].ready);
   const nodes: Node[] = [
     { type: 'VALIDATE_TRANSFER_SOURCE_INPUTS' },
     { type: 'GET_INSTANCE_INFO' },
@@ -39,20 +50,55 @@ export function planTransferExecution(instances: readonly string[], shutdown: bo
       dependsOn: ['VALIDATE_TRANSFER_SOURCE_INPUTS', 'VALIDATE_TRANSFER_DESTINATION_INPUTS'],
     },
   ];
-  if (shutdown) nodes.push({ type: 'SHUTDOWN_INSTANCE', dependsOn: ['DEPLOY_TRANSFER_DISKS'] });
+  for (const role of roles) {
+    const side = role === 'source' ? 'SOURCE' : 'DESTINATION';
+    nodes.push({ type: MINION_TASKS[role].ready, dependsOn: [`VALIDATE_TRANSFER_${side}_INPUTS`] });
+  }
+  const prepared: TaskType[] = ['DEPLOY_TRANSFER_DISKS', ...ready];
+  if (shutdown) nodes.push({ type: 'SHUTDOWN_INSTANCE', dependsOn: prepared });
+  nodes.push({ type: 'REPLICATE_DISKS', dependsOn: shutdown ? ['SHUTDOWN_INSTANCE'] : prepared });
+  for (const role of roles) nodes.push(releaseNode(role, ['REPLICATE_DISKS']));
+  // What was made for the copy goes after the machine that held it has let go.
+  const after = (role: MinionRole): TaskType[] => [
+    'REPLICATE_DISKS',
+    ...(roles.includes(role) ? [MINION_TASKS[role].release] : []),
+  ];
   nodes.push(
-    { type: 'REPLICATE_DISKS', dependsOn: [shutdown ? 'SHUTDOWN_INSTANCE' : 'DEPLOY_TRANSFER_DISKS'] },
-    { type: 'DELETE_TRANSFER_SOURCE_RESOURCES', dependsOn: ['REPLICATE_DISKS'], onError: true },
-    { type: 'DELETE_TRANSFER_TARGET_RESOURCES', dependsOn: ['REPLICATE_DISKS'], onError: true },
+    { type: 'DELETE_TRANSFER_SOURCE_RESOURCES', dependsOn: after('source'), onError: true },
+    { type: 'DELETE_TRANSFER_TARGET_RESOURCES', dependsOn: after('destination'), onError: true },
   );
-  return plan(instances, nodes);
+  return nodes;
 }
 
-/** Booting transferred disks. With `clone` the replica disks stay as they are, so there is nothing to restore. */
-export function planDeployment(instances: readonly string[], clone: boolean): PlannedTask[] {
+/** Gives a machine back: always, when it has been touched. */
+function releaseNode(role: MinionRole, users: TaskType[]): Node {
+  const { ready, release } = MINION_TASKS[role];
+  return { type: release, dependsOn: [ready, ...users], onError: true };
+}
+
+function rolesOf(uses: readonly MinionUse[], instance: string): MinionRole[] {
+  return uses.filter((use) => use.instance === instance).map(({ role }) => role);
+}
+
+/**
+ * Booting transferred disks. With `clone` the replica disks stay as they are, so there is nothing to restore.
+ *
+ * @param uses machines of pools that prepare operating systems
+ */
+export function planDeployment(
+  instances: readonly string[],
+  clone: boolean,
+  uses: readonly MinionUse[] = [],
+): PlannedTask[] {
+  return plan(instances, (instance) => deploymentNodes(clone, rolesOf(uses, instance)));
+}
+
+function deploymentNodes(clone: boolean, roles: readonly MinionRole[]): Node[] {
+  const ready = roles.map((role) => MINION_TASKS[role].ready);
   const nodes: Node[] = [
     { type: 'VALIDATE_DEPLOYMENT_INPUTS' },
-    { type: 'CREATE_TRANSFER_DISK_SNAPSHOTS', dependsOn: ['VALIDATE_DEPLOYMENT_INPUTS'] },
+    ...ready.map((type): Node => ({ type, dependsOn: ['VALIDATE_DEPLOYMENT_INPUTS'] })),
+    { type: 'CREATE_TRANSFER_DISK_SNAPSHOTS', dependsOn: ['VALIDATE_DEPLOYMENT_INPUTS', ...ready] },
     { type: 'DEPLOY_INSTANCE_RESOURCES', dependsOn: ['CREATE_TRANSFER_DISK_SNAPSHOTS'] },
     { type: 'FINALIZE_INSTANCE_DEPLOYMENT', dependsOn: ['DEPLOY_INSTANCE_RESOURCES'] },
     {
@@ -85,7 +131,9 @@ export function planDeployment(instances: readonly string[], clone: boolean): Pl
       },
     );
   }
-  return plan(instances, nodes);
+  for (const role of roles)
+    nodes.push(releaseNode(role, ['DEPLOY_INSTANCE_RESOURCES', 'FINALIZE_INSTANCE_DEPLOYMENT']));
+  return nodes;
 }
 
 /** New settings of a transfer: each end says whether it can work with them; only then they count. */
@@ -105,20 +153,24 @@ export function planDisksDelete(instances: readonly string[]): PlannedTask[] {
   ]);
 }
 
-function plan(instances: readonly string[], nodes: readonly Node[]): PlannedTask[] {
+function plan(
+  instances: readonly string[],
+  nodes: readonly Node[] | ((instance: string) => readonly Node[]),
+): PlannedTask[] {
   const key = (instance: string, type: TaskType): string => `${instance}/${type}`;
-  return instances.flatMap((instance, nth) =>
-    nodes.map(
-      (node, place): PlannedTask => ({
-        key: key(instance, node.type),
-        index: nth * nodes.length + place + 1,
-        instance,
-        type: node.type,
-        dependsOn: (node.dependsOn ?? []).map((type) => key(instance, type)),
-        onError: node.onError === true || node.onErrorOnly === true,
-        status: node.onErrorOnly === true ? 'EXECUTE_ON_ERROR_ONLY' : 'SCHEDULED',
-      }),
-    ),
+  const tasks = instances.flatMap((instance) =>
+    (typeof nodes === 'function' ? nodes(instance) : nodes).map((node) => ({ instance, node })),
+  );
+  return tasks.map(
+    ({ instance, node }, place): PlannedTask => ({
+      key: key(instance, node.type),
+      index: place + 1,
+      instance,
+      type: node.type,
+      dependsOn: (node.dependsOn ?? []).map((type) => key(instance, type)),
+      onError: node.onError === true || node.onErrorOnly === true,
+      status: node.onErrorOnly === true ? 'EXECUTE_ON_ERROR_ONLY' : 'SCHEDULED',
+    }),
   );
 }
 

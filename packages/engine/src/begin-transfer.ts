@@ -1,6 +1,7 @@
-import { ACTIVE_EXECUTION_STATUSES, GodwitError } from '@godwit/domain';
+import { ACTIVE_EXECUTION_STATUSES, GodwitError, usesOfTransfer } from '@godwit/domain';
 import { deploymentsOfTransfer, type Execution, insertDeployment, lockTransfer, type Transfer } from '@godwit/store';
 import type { ExecuteTransferRequest } from './engine-client.ts';
+import { refuseUnfitPools } from './pools/fit.ts';
 import { deploymentOf, type StartPlace, startTransfer } from './start.ts';
 
 /**
@@ -12,6 +13,7 @@ export async function beginTransfer(place: StartPlace, request: ExecuteTransferR
   const shutdown = request.shutdownInstances === true;
   const transfer = await lockedTransfer(place, request.transferId);
   await refuseWhileDeploying(place, transfer);
+  await refuseUnfitPools(place.trx, transfer, usesOfTransfer(transfer));
   const runs = request.runs ?? 1;
   const execution = await startTransfer(place, transfer, {
     shutdown_instances: shutdown && runs === 1,

@@ -7,6 +7,7 @@ import {
   FINAL_EXECUTION_STATUSES,
   forceCancelTasks,
   GodwitError,
+  usesOfDeployment,
 } from '@godwit/domain';
 import {
   type Connection,
@@ -40,6 +41,8 @@ import type {
   UpdateTransferRequest,
 } from './engine-client.ts';
 import { News } from './news.ts';
+import { refuseUnfitPools } from './pools/fit.ts';
+import { actOnPool } from './pools/start-operation.ts';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
 import {
   becomeExecution,
@@ -117,6 +120,7 @@ class PostgresEngineClient implements EngineClient {
           }),
         }),
       );
+      await refuseUnfitPools(place.trx, deployment, usesOfDeployment(deployment));
       return { ...started(await startDeployment(place, deployment)), deploymentId: deployment.id };
     });
   }
@@ -190,8 +194,8 @@ class PostgresEngineClient implements EngineClient {
     });
   }
 
-  async actOnPool(poolId: string, action: 'allocate' | 'refresh' | 'deallocate'): Promise<void> {
-    throw new GodwitError('UNSUPPORTED', `minion pool ${poolId}`, { what: action });
+  async actOnPool(poolId: string, action: 'allocate' | 'refresh' | 'deallocate', force = false): Promise<void> {
+    await this.#start((place) => actOnPool(place, poolId, action, force));
   }
 
   async callProvider<M extends ProviderMethod>(

@@ -18,10 +18,12 @@ export const regionQueue = (region: string): string => `region:${region}`;
 
 export const EXECUTION_WORKFLOW = 'execution';
 export const TASK_WORKFLOW = 'task';
+export const POOL_WORKFLOW = 'pool';
 
 /** A workflow's id follows from its object's, so that starting it twice starts it once. */
 export const executionWorkflowId = (executionId: string): string => `execution:${executionId}`;
 export const taskWorkflowId = (taskId: string): string => `task:${taskId}`;
+export const poolWorkflowId = (poolId: string, operationNo: number): string => `pool:${poolId}:${operationNo}`;
 
 /** Payload: execution id. A task of it has ended in another process. */
 export const TASK_CHANNEL = 'godwit_task';
@@ -39,5 +41,6 @@ export const LOCKS = {
   reaper: 7_100_002,
   retention: 7_100_003,
   waiting: 7_100_004,
+  pools: 7_100_005,
   slot: 7_100_100,
 } as const;

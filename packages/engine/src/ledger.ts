@@ -6,19 +6,23 @@ import { type DatabaseRetry, whileDatabaseIsAway } from './database-retry.ts';
 
 /**
  * The ledger of one task. `intend` resolves when it is committed: what a provider makes after it can be found and removed
- * by anybody, whatever becomes of this process.
+ * by anybody, whatever becomes of this process. What is made for a pool is kept for it; of a thing that was announced for a
+ * pool and never confirmed nobody knows whether it is still about to appear, so that it is left to the reaper.
  */
 export function taskLedger(db: Db, owner: LedgerOwner, retry: DatabaseRetry): Ledger {
+  const forPool = (owner.poolId ?? null) !== null;
   return {
     intend: async (kind, name, handle, keep = 'execution') => {
-      const row = await whileDatabaseIsAway(retry, () => intendLedger(db, owner, { kind, name, handle, keep }));
+      const row = await whileDatabaseIsAway(retry, () =>
+        intendLedger(db, owner, { kind, name, handle, keep: forPool ? 'pool' : keep }),
+      );
       return { id: row.id, kind, name: row.name, handle: row.handle };
     },
     made: (entry, handle) => whileDatabaseIsAway(retry, () => markMade(db, entry.id, handle)),
     removed: (kind, name) =>
       whileDatabaseIsAway(retry, async () => {
         const row = await findLedger(db, owner.endpointId, kind, name);
-        if (row !== undefined) await markRemoved(db, row.id);
+        if (row !== undefined && (!forPool || row.state !== 'intended')) await markRemoved(db, row.id);
       }),
   };
 }

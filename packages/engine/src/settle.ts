@@ -11,6 +11,7 @@ import {
 } from '@godwit/store';
 import { sql } from 'kysely';
 import { REAP_CHANNEL } from './contract.ts';
+import { releaseMachines } from './pools/lease.ts';
 import { type StartPlace, startDeployment, startTransfer } from './start.ts';
 
 /**
@@ -23,6 +24,7 @@ export async function settleExecution(place: StartPlace, execution: Execution): 
   if (execution.type === 'transfer_update' && execution.status === 'COMPLETED' && change !== undefined) {
     await updateTransfer(trx, execution.action_id, change as TransferChange);
   }
+  await releaseMachines(trx, { executionId: execution.id });
   const next = execution.status === 'COMPLETED' ? await followUp(place, execution) : undefined;
   if (next !== undefined) {
     await trx.updateTable('deployment').set({ deployer_id: next.id }).where('deployer_id', '=', execution.id).execute();

@@ -4,11 +4,14 @@ import {
   type ExecutionStatus,
   type ExecutionType,
   type JsonObject,
+  type MinionUse,
   type PlannedTask,
   planDeployment,
   planDisksDelete,
   planTransferExecution,
   planTransferUpdate,
+  usesOfDeployment,
+  usesOfTransfer,
 } from '@godwit/domain';
 import {
   type ActionType,
@@ -51,17 +54,21 @@ export interface StartRequest {
   type: ExecutionType;
   plan: PlannedTask[];
   options?: ExecutionOptions;
+  /** Machines of pools: it begins when it holds all of them. */
+  minions?: MinionUse[];
 }
 
 /** Writes an execution, its tasks, the event and its workflow. All of it happens with the commit, or none. */
 export async function startExecution(place: StartPlace, request: StartRequest): Promise<Execution> {
   const { trx } = place;
-  const { action, actionType, type, plan } = request;
+  const { action, actionType, minions = [], type, plan } = request;
   const execution = await insertExecution(trx, {
     actionId: action.id,
     actionType,
     type,
-    ...(request.options !== undefined && { options: request.options }),
+    // A run that follows another one has its options, and machines of its own.
+    options: { ...withoutMinions(request.options), ...(minions.length > 0 && { minions }) },
+    ...(minions.length > 0 && { status: 'AWAITING_MINION_ALLOCATIONS' }),
   });
   const ids = new Map(plan.map((task) => [task.key, randomUUID() as string]));
   const id = (key: string): string => ids.get(key) ?? key;
@@ -86,6 +93,10 @@ export async function startExecution(place: StartPlace, request: StartRequest): 
   await news.write(trx);
   await enqueueExecution(place, execution.id);
   return execution;
+}
+
+function withoutMinions({ minions: _, ...options }: ExecutionOptions = {}): ExecutionOptions {
+  return options;
 }
 
 async function enqueueExecution(place: StartPlace, executionId: string): Promise<void> {
@@ -119,12 +130,14 @@ export async function enqueueTask(place: StartPlace, taskId: string, region: str
 }
 
 export function startTransfer(place: StartPlace, transfer: Transfer, options: ExecutionOptions): Promise<Execution> {
+  const minions = usesOfTransfer(transfer);
   return startExecution(place, {
     actionType: 'transfer',
     action: transfer,
     type: 'transfer_execution',
-    plan: planTransferExecution(transfer.instances, options.shutdown_instances === true),
+    plan: planTransferExecution(transfer.instances, options.shutdown_instances === true, minions),
     options,
+    minions,
   });
 }
 
@@ -149,11 +162,13 @@ export function startDisksDelete(place: StartPlace, transfer: Transfer, instance
 }
 
 export function startDeployment(place: StartPlace, deployment: Deployment): Promise<Execution> {
+  const minions = usesOfDeployment(deployment);
   return startExecution(place, {
     actionType: 'deployment',
     action: deployment,
     type: 'deployment',
-    plan: planDeployment(deployment.instances, deployment.clone_disks),
+    plan: planDeployment(deployment.instances, deployment.clone_disks, minions),
+    minions,
   });
 }
 

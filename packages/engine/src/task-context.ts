@@ -1,6 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { type EventLevel, GodwitError, type JsonObject } from '@godwit/domain';
+import {
+  type EventLevel,
+  GodwitError,
+  type JsonObject,
+  type MinionRole,
+  usesOfDeployment,
+  usesOfTransfer,
+} from '@godwit/domain';
 import type { Provider, ProviderContext, SourceProvider, TargetProvider } from '@godwit/provider';
 import {
   addProgress,
@@ -10,6 +17,7 @@ import {
   type Execution,
   getInfo,
   type LedgerOwner,
+  leasedMachine,
   mergeInfo,
   openConnectionInfo,
   type Transfer,
@@ -18,6 +26,7 @@ import type { Transaction } from 'kysely';
 import type { Logger } from 'pino';
 import { type DatabaseRetry, whileDatabaseIsAway } from './database-retry.ts';
 import { taskLedger } from './ledger.ts';
+import { machineOf } from './pools/machine-work.ts';
 import type { BoardTask } from './task-board.ts';
 import { transferIn } from './updated-transfer.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -89,13 +98,17 @@ export async function openTaskContext(
       .catch((error: unknown) => log.warn({ err: error, line }, 'a progress line could not be written'));
   };
   const say = (message: string): void => write(message, () => addProgress(db, task.id, { message }));
-  const side = async (endpointId: string): Promise<Side> => {
+  const side = async (endpointId: string, role: MinionRole): Promise<Side> => {
     const endpoint = await whileDatabaseIsAway(retry, () =>
       db.selectFrom('endpoint').select(['id', 'name', 'type']).where('id', '=', endpointId).executeTakeFirst(),
     );
     if (endpoint === undefined) throw new GodwitError('NOT_FOUND', `Endpoint with ID '${endpointId}'`);
     const connectionInfo = await whileDatabaseIsAway(retry, () => openConnectionInfo(db, worker.secrets, endpointId));
     const workDir = await endpointWorkDir(worker, endpointId);
+    const pooled = usesPool(transfer, deployment, task.instance, role);
+    const machine = pooled
+      ? await whileDatabaseIsAway(retry, () => leasedMachine(db, execution.id, task.instance, role))
+      : undefined;
     return {
       provider: await worker.providers.get(endpoint.type),
       endpointId,
@@ -106,6 +119,7 @@ export async function openTaskContext(
         ledger: taskLedger(db, { ...owner, endpointId }, retry),
         workDir,
         progress: say,
+        ...(pooled && { pool: { machine: machine === undefined ? null : machineOf(machine) } }),
       },
     };
   };
@@ -137,14 +151,14 @@ export async function openTaskContext(
     log,
     retry,
     source: async () => {
-      const found = await side(action.origin_endpoint_id);
+      const found = await side(action.origin_endpoint_id, 'source');
       const { source } = found.provider;
       if (source === undefined)
         throw new GodwitError('UNSUPPORTED', found.context.endpoint, { what: 'being a source' });
       return { ...found, source };
     },
     target: async () => {
-      const found = await side(action.destination_endpoint_id);
+      const found = await side(action.destination_endpoint_id, deployment === null ? 'destination' : 'osmorphing');
       const { target } = found.provider;
       if (target === undefined)
         throw new GodwitError('UNSUPPORTED', found.context.endpoint, { what: 'being a target' });
@@ -160,6 +174,12 @@ export async function openTaskContext(
       await said;
     },
   };
+}
+
+/** True when an end of the action works through a machine of a pool. */
+function usesPool(transfer: Transfer, deployment: Deployment | null, instance: string, role: MinionRole): boolean {
+  const uses = deployment === null ? usesOfTransfer(transfer) : usesOfDeployment(deployment);
+  return uses.some((use) => use.instance === instance && use.role === role);
 }
 
 /** A folder of the worker's for one endpoint. Its name is short, because socket paths end at 107 bytes. */

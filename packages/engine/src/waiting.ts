@@ -1,4 +1,4 @@
-import { GodwitError } from '@godwit/domain';
+import { type EventLevel, GodwitError } from '@godwit/domain';
 import { addTaskEvent, type Db, HEARTBEAT_LIMIT_MS } from '@godwit/store';
 import { sql } from 'kysely';
 import {
@@ -55,7 +55,7 @@ export async function explainWaiting(worker: WorkerContext): Promise<number> {
     let told = 0;
     for (const { execution, id } of await unbegun(trx)) {
       const queue = stuck.get(taskWorkflowId(id)) ?? stuck.get(executionWorkflowId(execution));
-      if (queue !== undefined && (await tell(trx, id, await reason(trx, queue)))) told += 1;
+      if (queue !== undefined && (await sayOnce(trx, id, 'WARNING', await reason(trx, queue)))) told += 1;
     }
     return told;
   });
@@ -65,7 +65,7 @@ export async function explainWaiting(worker: WorkerContext): Promise<number> {
 async function unbegun(db: Db): Promise<{ id: string; execution: string }[]> {
   const { rows } = await sql<{ id: string; execution: string }>`
     select task.id, execution.id as execution from execution join task on task.execution_id = execution.id
-    where execution.status in ('RUNNING', 'CANCELLING') and (task.status = 'PENDING'
+    where execution.status in ('RUNNING', 'CANCELLING', 'AWAITING_MINION_ALLOCATIONS') and (task.status = 'PENDING'
       or (task.status = 'SCHEDULED' and task.index = (
         select min(open.index) from task open where open.execution_id = execution.id and open.status = 'SCHEDULED')))
     order by task.created_at, task.index`.execute(db);
@@ -81,7 +81,8 @@ async function reason(db: Db, queue: string): Promise<string> {
   return new GodwitError('NO_WORKER', row === undefined ? 'this work' : `region ${row.name}`).explain();
 }
 
-async function tell(db: Db, taskId: string, message: string): Promise<boolean> {
+/** Adds an event to a task unless it says so already. False when it does. */
+export async function sayOnce(db: Db, taskId: string, level: EventLevel, message: string): Promise<boolean> {
   const before = await db
     .selectFrom('task_event')
     .select('id')
@@ -89,6 +90,6 @@ async function tell(db: Db, taskId: string, message: string): Promise<boolean> {
     .where('message', '=', message)
     .executeTakeFirst();
   if (before !== undefined) return false;
-  await addTaskEvent(db, taskId, 'WARNING', message);
+  await addTaskEvent(db, taskId, level, message);
   return true;
 }

@@ -18,6 +18,7 @@ import {
   DEFAULT_REGION,
   EXECUTION_WORKFLOW,
   GIVE_UP_CHANNEL,
+  POOL_WORKFLOW,
   REAP_CHANNEL,
   regionQueue,
   TASK_CHANNEL,
@@ -28,6 +29,7 @@ import { durableLog } from './durable-log.ts';
 import { Heart } from './heart.ts';
 import { Listener } from './listener.ts';
 import { listenTo, queuesOf } from './listening.ts';
+import { keepPools, UPKEEP_EVERY_MS } from './pools/upkeep.ts';
 import { type ProviderLoaders, ProviderRegistry } from './provider-registry.ts';
 import { RateLimits } from './rate-limits.ts';
 import { REAPER_EVERY_MS, reap } from './reaper.ts';
@@ -43,6 +45,7 @@ import { Turns } from './turns.ts';
 import { explainWaiting, WAITING_EVERY_MS } from './waiting.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { walkExecution } from './workflows/execution.ts';
+import { walkPool } from './workflows/pool.ts';
 import { runQueuedTask } from './workflows/task.ts';
 
 /** Milliseconds between looks at a queue: the wait of a start, against two queries a look while nothing happens. */
@@ -193,6 +196,7 @@ async function begin(
   rounds.add('retention', RETENTION_EVERY_MS, () => forgetOld(worker, options.retentionDays ?? 30, new Date()));
   rounds.add('cancel', 5_000, () => lookForCancels(worker));
   rounds.add('schedules', SCHEDULES_EVERY_MS, () => fireSchedules(worker));
+  rounds.add('pools', UPKEEP_EVERY_MS, () => keepPools(worker));
   rounds.add('rates', 5_000, () => worker.rates.refresh());
   rounds.add('calls', 2_000, async () => calls.look());
 
@@ -282,6 +286,10 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
   });
   DBOS.registerWorkflow((id: string) => untilDone(worker, () => runQueuedTask(worker, id)), {
     name: TASK_WORKFLOW,
+    maxRecoveryAttempts,
+  });
+  DBOS.registerWorkflow((id: string, no: number) => untilDone(worker, () => walkPool(worker, id, no)), {
+    name: POOL_WORKFLOW,
     maxRecoveryAttempts,
   });
   await DBOS.launch();

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { GodwitError, type InstanceInfo, type JsonObject } from '@godwit/domain';
 import type { Provider, ProviderContext, TargetDisk } from '@godwit/provider';
 import { Type } from 'typebox';
+import { folderPools, useMachine } from './folder-machines.ts';
 
 const root = (ctx: ProviderContext): string => String(ctx.connectionInfo.path);
 const exists = (file: string): Promise<boolean> =>
@@ -72,6 +73,7 @@ export const folderProvider: Provider = {
   remove: async (_ctx, entry) => {
     await rm(pathOf(entry.handle), { recursive: true, force: true });
   },
+  pools: folderPools,
   source: {
     environmentSchema: Type.Object({}),
     validate: async (ctx, instance) => {
@@ -109,14 +111,14 @@ export const folderProvider: Provider = {
         ),
       };
     },
-    open: async (_ctx, snapshot) => ({
+    open: async (ctx, snapshot) => ({
+      close: await useMachine(ctx, snapshot.key),
       addresses: Object.fromEntries(
         snapshot.disks.map((disk) => [
           disk.id,
           { kind: 'file' as const, path: path.join(pathOf(snapshot.handle), `${disk.id}.raw`), readOnly: true },
         ]),
       ),
-      close: () => Promise.resolve(),
     }),
     release: async (ctx, snapshot) => {
       await rm(pathOf(snapshot.handle), { recursive: true, force: true });
@@ -150,11 +152,11 @@ export const folderProvider: Provider = {
           return { id: disk.id, size: disk.size_bytes, zeroed: isNew, handle: { path: file } };
         }),
       ),
-    openDisks: async (_ctx, disks, readOnly) => ({
+    openDisks: async (ctx, disks, readOnly) => ({
+      close: await useMachine(ctx, disks.map((disk) => pathOf(disk.handle)).join(' ')),
       addresses: Object.fromEntries(
         disks.map((disk) => [disk.id, { kind: 'file' as const, path: pathOf(disk.handle), readOnly }]),
       ),
-      close: () => Promise.resolve(),
     }),
     deleteDisks: async (ctx, disks) => {
       for (const disk of disks) {

@@ -4,15 +4,20 @@ import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ExecutionStatus } from '@godwit/domain';
+import type { ExecutionStatus, MinionPoolStatus } from '@godwit/domain';
 import {
   type Connection,
   connect,
   getExecution,
+  getMinionPool,
   insertEndpoint,
+  insertMinionPool,
   insertTransfer,
   listTasks,
+  type MinionMachine,
+  machinesOfPools,
   migrate,
+  type NewMinionPool,
   SecretBox,
   type Task,
   type Transfer,
@@ -189,9 +194,47 @@ export class TestInstallation implements AsyncDisposable {
     });
   }
 
+  /** A pool of machines, with its first ones under way when `allocate`. */
+  async pool(
+    endpoint: string,
+    platform: 'source' | 'destination',
+    more: Partial<NewMinionPool> & { allocate?: boolean } = {},
+  ): Promise<string> {
+    const { allocate = true, ...settings } = more;
+    const row = await insertMinionPool(this.db, {
+      project_id: this.projectId,
+      user_id: 'tester',
+      name: 'helpers',
+      notes: null,
+      endpoint_id: endpoint,
+      platform,
+      os_type: 'linux',
+      environment_options: {},
+      minimum_minions: 1,
+      maximum_minions: 1,
+      minion_max_idle_time: 3_600,
+      minion_retention_strategy: 'delete',
+      ...settings,
+    });
+    if (allocate) await this.engine.actOnPool(row.id, 'allocate');
+    return row.id;
+  }
+
+  async machines(pool: string): Promise<MinionMachine[]> {
+    return (await machinesOfPools(this.db, [pool])).get(pool) ?? [];
+  }
+
+  /** Waits until the pool has the status and nothing of it is under way. */
+  async untilPool(id: string, wanted: MinionPoolStatus): Promise<void> {
+    await this.eventually(`pool ${wanted}`, async () => {
+      const pool = await getMinionPool(this.db, id);
+      return pool?.status === wanted && pool.operation === null;
+    });
+  }
+
   /** Waits until the execution has one of the statuses (default: any final one). */
   async until(executionId: string, wanted?: ExecutionStatus[]): Promise<ExecutionStatus> {
-    const final: ExecutionStatus[] = ['COMPLETED', 'ERROR', 'CANCELED', 'DEADLOCKED'];
+    const final: ExecutionStatus[] = ['COMPLETED', 'ERROR', 'CANCELED', 'DEADLOCKED', 'ERROR_ALLOCATING_MINIONS'];
     for (const end = Date.now() + 60_000; ; ) {
       const status = (await getExecution(this.db, executionId))?.status ?? 'UNEXECUTED';
       if ((wanted ?? final).includes(status)) return status;

@@ -40,11 +40,58 @@ export interface Provider {
   readonly pools?: PoolProvider;
 }
 
-/** Keeps helper machines ready. A side without a schema has no pools. */
+/**
+ * Keeps helper machines ready. A side without a schema has no pools. What it makes is kept for as long as its pool, or its
+ * machine, whatever `keep` says. Nobody else uses a machine while one of these methods works on it.
+ */
 export interface PoolProvider {
   /** Options of a pool at a source; at a destination. */
   readonly sourceSchema?: TSchema;
   readonly destinationSchema?: TSchema;
+  /** Refuses (typed) options that no machine can be made from. */
+  validate(ctx: ProviderContext, pool: PoolRequest): Promise<void>;
+  /** Makes, or finds by `pool.key`, what all machines of the pool share. Users see what it returns. */
+  createShared(ctx: ProviderContext, pool: PoolRequest): Promise<JsonObject>;
+  /** Removes it. Gone already is success. */
+  deleteShared(ctx: ProviderContext, pool: PoolRequest): Promise<void>;
+  /** Makes, or finds by `machine.key`, a machine that runs. It may not answer yet: checkMachine() waits for that. */
+  createMachine(ctx: ProviderContext, machine: MachineRequest): Promise<Machine>;
+  /** Removes a machine and all that was made for it, in whatever state it is. Gone already is success; disks stay. */
+  deleteMachine(ctx: ProviderContext, machine: MachineRequest): Promise<void>;
+  /** Runs already is success. */
+  startMachine(ctx: ProviderContext, machine: MachineRequest, made: Machine): Promise<void>;
+  /** Stopped already is success. */
+  stopMachine(ctx: ProviderContext, machine: MachineRequest, made: Machine): Promise<void>;
+  /**
+   * Proves that the machine runs and answers, and takes away whatever former users left on it, so that the next one finds
+   * it empty. Rejects `MINION_UNUSABLE` when only another machine will do.
+   */
+  checkMachine(ctx: ProviderContext, machine: MachineRequest, made: Machine): Promise<void>;
+}
+
+export interface PoolRequest {
+  /** Unique per pool; [a-z0-9-], at most 40 characters: fit for names on the platform. */
+  key: string;
+  side: 'source' | 'destination';
+  /** `linux`, `windows`. */
+  osType: string;
+  /** By the side's schema. */
+  environment: JsonObject;
+}
+
+export interface MachineRequest extends Omit<PoolRequest, 'key'> {
+  /** Unique per machine, never used again; as the pool's key. */
+  key: string;
+  /** What createShared() gave. */
+  shared: JsonObject;
+}
+
+export interface Machine {
+  /** Id at the platform. */
+  id: string;
+  /** How workers reach it, for people: `ip`, `port`, `username`. */
+  connection: JsonObject;
+  handle: JsonObject;
 }
 
 /** What a provider gets with every call. */
@@ -58,6 +105,11 @@ export interface ProviderContext {
   readonly workDir: string;
   /** A line for the task's progress updates, for people. */
   progress(message: string): void;
+  /**
+   * Present when this end works through a machine of a pool: `machine` once the execution holds one. It is used in place of
+   * one of its own, emptied after use and never removed.
+   */
+  readonly pool?: { machine: Machine | null };
 }
 
 export interface InstanceQuery {
@@ -218,8 +270,17 @@ export interface DeployedInstance {
   handle: JsonObject;
 }
 
-/** Kinds of things made on platforms. */
-export type LedgerKind = 'snapshot' | 'token' | 'export' | 'disk' | 'disk_snapshot' | 'instance' | 'network' | 'file';
+/** Kinds of things made on platforms. `pool`: what the machines of a pool share. */
+export type LedgerKind =
+  | 'snapshot'
+  | 'token'
+  | 'export'
+  | 'disk'
+  | 'disk_snapshot'
+  | 'instance'
+  | 'network'
+  | 'file'
+  | 'pool';
 
 /** One thing that Godwit made, or was about to make, on a platform. */
 export interface LedgerEntry {

@@ -1,4 +1,11 @@
-import type { EventLevel, JsonObject } from '@godwit/domain';
+import type {
+  EventLevel,
+  JsonObject,
+  MinionMachineStatus,
+  MinionPoolStatus,
+  MinionPowerStatus,
+  MinionRole,
+} from '@godwit/domain';
 import type { ColumnType, Generated, Selectable } from 'kysely';
 import type { CommonColumns, JsonColumn, JsonDefault, JsonNullable, Nullable } from './tables.ts';
 
@@ -55,7 +62,7 @@ export interface MinionPoolTable extends CommonColumns {
   environment_options: JsonDefault<JsonObject>;
   os_type: string;
   platform: 'source' | 'destination';
-  status: Generated<string>;
+  status: Generated<MinionPoolStatus>;
   shared_resources: JsonNullable<JsonObject>;
   minimum_minions: Generated<number>;
   maximum_minions: Generated<number>;
@@ -63,15 +70,25 @@ export interface MinionPoolTable extends CommonColumns {
   minion_max_idle_time: Generated<number>;
   minion_retention_strategy: Generated<'delete' | 'poweroff'>;
   maintenance_trust_id: Nullable<string>;
+  /** Under way; `upkeep` is a refresh that nobody asked for, and shows in no status. */
+  operation: Nullable<MinionPoolOperation>;
+  /** Raised by each operation; an earlier one is refused from then on. */
+  operation_no: Generated<number>;
+  /** Raised by each walk of an operation that begins; an earlier one stands back. */
+  walk_no: Generated<number>;
+  /** When the machines are looked at next without being asked to; null: not before it is allocated. */
+  upkeep_at: Nullable<Date>;
 }
+
+export type MinionPoolOperation = 'allocate' | 'refresh' | 'deallocate' | 'upkeep';
 
 export interface MinionMachineTable extends CommonColumns {
   id: string;
   pool_id: string;
   project_id: string;
   user_id: string;
-  allocation_status: Generated<string>;
-  power_status: Generated<string>;
+  allocation_status: Generated<MinionMachineStatus>;
+  power_status: Generated<MinionPowerStatus>;
   /** Id of the transfer or deployment that uses it. */
   allocated_action: Nullable<string>;
   last_used_at: Nullable<Date>;
@@ -81,6 +98,12 @@ export interface MinionMachineTable extends CommonColumns {
   /** All of both, sealed. */
   connection_secret: Nullable<Buffer>;
   provider_properties: JsonNullable<JsonObject>;
+  /** The lease: which execution holds it, for which instance and as what; all null when nobody does. */
+  execution_id: Nullable<string>;
+  instance: Nullable<string>;
+  role: Nullable<MinionRole>;
+  /** Raised by each lease. */
+  lease_no: Generated<number>;
 }
 
 export interface MinionPoolEventTable extends CommonColumns {

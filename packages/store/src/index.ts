@@ -13,6 +13,7 @@ export * from './ledger.ts';
 export * from './listener.ts';
 export type { Page, SortDirection, SortKey } from './listing.ts';
 export * from './migrate.ts';
+export * from './minion-machines.ts';
 export * from './minion-pools.ts';
 export * from './postgres-checkpoint-store.ts';
 export * from './receipt-leaves.ts';

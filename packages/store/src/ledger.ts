@@ -14,6 +14,9 @@ export interface LedgerOwner {
   deploymentId?: string | null;
   executionId?: string | null;
   taskId?: string | null;
+  poolId?: string | null;
+  /** Machine of the pool; absent: what all of it share. */
+  machineId?: string | null;
 }
 
 /**
@@ -35,6 +38,8 @@ export async function intendLedger(
       deployment_id: owner.deploymentId ?? null,
       execution_id: owner.executionId ?? null,
       task_id: owner.taskId ?? null,
+      pool_id: owner.poolId ?? null,
+      machine_id: owner.machineId ?? null,
       kind: entry.kind,
       name: entry.name,
       handle: toJson(entry.handle),
@@ -54,6 +59,8 @@ export async function intendLedger(
           deployment_id: eb.ref('excluded.deployment_id'),
           execution_id: eb.ref('excluded.execution_id'),
           task_id: eb.ref('excluded.task_id'),
+          pool_id: eb.ref('excluded.pool_id'),
+          machine_id: eb.ref('excluded.machine_id'),
           updated_at: sql<Date>`now()`,
         })),
     )
@@ -207,7 +214,8 @@ export async function listLedger(db: Db, scope: Scope, query: LedgerQuery = {}):
 
 /**
  * What nobody needs any more and the reaper may remove, newest first (undo in reverse): entries kept for an execution
- * that has ended or vanished, for a deleted transfer, for a deleted or failed deployment. An entry that could not be
+ * that has ended or vanished, for a deleted transfer, for a deleted or failed deployment, for a machine or a pool that is
+ * gone. An entry that could not be
  * removed is left out for 1 s, doubled by each try up to 5 min: a platform that is away must not hide the others.
  */
 export async function reapableLedger(db: Db, limit = 100): Promise<LedgerRow[]> {
@@ -258,6 +266,14 @@ export async function reapableLedger(db: Db, limit = 100): Promise<LedgerRow[]> 
                 ]),
               ),
           ),
+        ]),
+        eb.and([
+          eb('ledger.keep', '=', 'pool'),
+          sql<boolean>`case when ledger.machine_id is null
+            then not exists (select from minion_pool pool where pool.id = ledger.pool_id
+              and pool.deleted_at is null and pool.status <> 'DEALLOCATED')
+            else not exists (select from minion_machine machine join minion_pool pool on pool.id = machine.pool_id
+              where machine.id = ledger.machine_id and machine.deleted_at is null and pool.deleted_at is null) end`,
         ]),
       ]),
     )

@@ -1,9 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { JsonObject } from '@godwit/domain';
+import type { EventLevel, JsonObject, MinionPoolStatus } from '@godwit/domain';
 import { sql } from 'kysely';
-import type { MinionMachine, MinionPool, MinionPoolEvent, MinionPoolProgress } from './control-tables.ts';
+import type {
+  MinionMachine,
+  MinionPool,
+  MinionPoolEvent,
+  MinionPoolOperation,
+  MinionPoolProgress,
+} from './control-tables.ts';
 import type { Db } from './database.ts';
 import { toJson } from './tables.ts';
+import { atNextIndex } from './tasks.ts';
 import type { Scope } from './transfers.ts';
 
 /** What a pool is made of; all but endpoint and platform may change while it is deallocated. */
@@ -120,4 +127,124 @@ export async function historyOfPool(
     db.selectFrom('minion_pool_progress').selectAll().where('pool_id', '=', poolId).orderBy('index').execute(),
   ]);
   return { events, progress };
+}
+
+/** Entries of a pool's history that are kept. */
+const HISTORY = 200;
+
+/** Begins an operation: whatever was under way is refused from now on. The caller holds the pool's row locked. */
+export async function beginPoolOperation(
+  db: Db,
+  id: string,
+  operation: MinionPoolOperation,
+  status?: MinionPoolStatus,
+): Promise<MinionPool> {
+  return db
+    .updateTable('minion_pool')
+    .set((eb) => ({
+      operation,
+      operation_no: eb('operation_no', '+', 1),
+      ...(status !== undefined && { status }),
+      updated_at: sql<Date>`now()`,
+    }))
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** Begins a walk of an operation; undefined when the operation is over. */
+export async function beginPoolWalk(db: Db, id: string, operationNo: number): Promise<MinionPool | undefined> {
+  return db
+    .updateTable('minion_pool')
+    .set((eb) => ({ walk_no: eb('walk_no', '+', 1) }))
+    .where('id', '=', id)
+    .where('operation_no', '=', operationNo)
+    .where('operation', 'is not', null)
+    .where('deleted_at', 'is', null)
+    .returningAll()
+    .executeTakeFirst();
+}
+
+export interface PoolProgress {
+  status?: MinionPoolStatus;
+  shared_resources?: JsonObject | null;
+  /** Null ends the operation. */
+  operation?: null;
+  /** ms until the machines are looked at without being asked to; null: never. */
+  upkeepInMs?: number | null;
+}
+
+/** Writes how far an operation is. The caller holds the pool's row locked. */
+export async function changePool(db: Db, id: string, change: PoolProgress): Promise<MinionPool> {
+  const { shared_resources, upkeepInMs, ...columns } = change;
+  return db
+    .updateTable('minion_pool')
+    .set({
+      ...columns,
+      ...(shared_resources !== undefined && {
+        shared_resources: shared_resources === null ? null : toJson(shared_resources),
+      }),
+      ...(upkeepInMs !== undefined && {
+        upkeep_at: upkeepInMs === null ? null : sql<Date>`clock_timestamp() + ${upkeepInMs}::float8 * interval '1 ms'`,
+      }),
+      updated_at: sql<Date>`now()`,
+    })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** Says what happened to a pool. */
+export async function addPoolEvent(db: Db, poolId: string, level: EventLevel, message: string): Promise<void> {
+  await atNextIndex(() =>
+    db
+      .insertInto('minion_pool_event')
+      .values({
+        id: randomUUID(),
+        pool_id: poolId,
+        level,
+        message,
+        index: sql<number>`(select coalesce(max(index), 0) + 1 from minion_pool_event where pool_id = ${poolId})`,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('index')
+      .executeTakeFirst(),
+  ).then((row) =>
+    db
+      .deleteFrom('minion_pool_event')
+      .where('pool_id', '=', poolId)
+      .where('index', '<=', row.index - HISTORY)
+      .execute(),
+  );
+}
+
+/** Says how far a pool is: `step` of `total`. */
+export async function addPoolProgress(
+  db: Db,
+  poolId: string,
+  message: string,
+  step: number,
+  total: number,
+): Promise<void> {
+  await atNextIndex(() =>
+    db
+      .insertInto('minion_pool_progress')
+      .values({
+        id: randomUUID(),
+        pool_id: poolId,
+        message,
+        current_step: step,
+        total_steps: total,
+        index: sql<number>`(select coalesce(max(index), 0) + 1 from minion_pool_progress where pool_id = ${poolId})`,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('index')
+      .executeTakeFirst(),
+  ).then((row) =>
+    db
+      .deleteFrom('minion_pool_progress')
+      .where('pool_id', '=', poolId)
+      .where('index', '<=', row.index - HISTORY)
+      .execute(),
+  );
 }

@@ -10,6 +10,7 @@ import type {
   JsonObject,
   LedgerKeep,
   LedgerState,
+  MinionUse,
   ResourceKind,
   TaskStatus,
   TaskType,
@@ -180,6 +181,8 @@ export interface ExecutionOptions {
   change?: JsonObject;
   /** One of several runs that follow each other by themselves; only the last shuts down. */
   series?: RunSeries;
+  /** Machines of pools that it needs: it begins when it holds all of them. */
+  minions?: MinionUse[];
 }
 
 /** Place of a run in a series. */
@@ -334,6 +337,9 @@ export interface LedgerTable extends CommonColumns {
   deployment_id: Nullable<string>;
   execution_id: Nullable<string>;
   task_id: Nullable<string>;
+  pool_id: Nullable<string>;
+  /** Machine of the pool; null: shared by all of it. */
+  machine_id: Nullable<string>;
   /** A LedgerKind of the provider contract. */
   kind: string;
   /** Unique per endpoint and kind among entries that are not removed. */

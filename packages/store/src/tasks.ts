@@ -182,7 +182,7 @@ export async function addTaskEvent(db: Db, taskId: string, level: EventLevel, me
 }
 
 /** Two that append at once compute the same index; the one that comes second computes anew. */
-async function atNextIndex<Row>(insert: () => Promise<Row | undefined>): Promise<Row> {
+export async function atNextIndex<Row>(insert: () => Promise<Row | undefined>): Promise<Row> {
   for (;;) {
     const row = await insert();
     if (row !== undefined) return row;

@@ -26,7 +26,13 @@ it('migrates once however many migrators start at the same time', async () => {
         }),
       ),
     );
-    expect(ran.flat()).toEqual(['0001-spine', '0002-control-plane', '0003-fences', '0004-event-origin']);
+    expect(ran.flat()).toEqual([
+      '0001-spine',
+      '0002-control-plane',
+      '0003-fences',
+      '0004-event-origin',
+      '0005-minion-leases',
+    ]);
     expect(also).toBe(20);
   } finally {
     await Promise.all(connections.map((connection) => connection.close()));

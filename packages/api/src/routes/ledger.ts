@@ -8,7 +8,7 @@ import { LedgerAnswer } from '../schemas/godwit.ts';
 import { ledgerToWire } from '../wire/godwit.ts';
 
 const STATES: readonly LedgerState[] = ['intended', 'made', 'removing', 'removed'];
-const KEEPS: readonly LedgerKeep[] = ['execution', 'transfer', 'deployment', 'forever'];
+const KEEPS: readonly LedgerKeep[] = ['execution', 'transfer', 'deployment', 'pool', 'forever'];
 
 /** All that Godwit made, or was about to make, on any platform. */
 export function ledgerRoutes(app: App, { db }: ApiContext): void {

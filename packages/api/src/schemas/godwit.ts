@@ -54,7 +54,7 @@ export const LedgerEntry = Exact('LedgerEntry', {
   task_id: Nullable(Id),
   kind: Type.String({ examples: ['disk', 'snapshot', 'instance'] }),
   name: Type.String(),
-  keep: OneOf(['execution', 'transfer', 'deployment', 'forever'] as const),
+  keep: OneOf(['execution', 'transfer', 'deployment', 'pool', 'forever'] as const),
   state: OneOf(['intended', 'made', 'removing', 'removed'] as const),
   attempts: Type.Integer({ description: 'Removals tried' }),
   last_error: Nullable(Type.String()),

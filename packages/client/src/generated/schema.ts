@@ -1958,7 +1958,7 @@ export interface components {
              */
             id: string;
             /** @enum {string} */
-            keep: "execution" | "transfer" | "deployment" | "forever";
+            keep: "execution" | "transfer" | "deployment" | "pool" | "forever";
             /**
              * @example disk
              * @example snapshot

@@ -30,4 +30,13 @@ export const taskBodies: Partial<Record<TaskType, () => Promise<TaskBody>>> = {
   DELETE_TRANSFER_TARGET_DISK_SNAPSHOTS: async () =>
     (await import('./delete-transfer-target-disk-snapshots.ts')).default,
   RESTORE_TRANSFER_DISK_SNAPSHOTS: async () => (await import('./restore-transfer-disk-snapshots.ts')).default,
+  VALIDATE_SOURCE_MINION_POOL_COMPATIBILITY: async () =>
+    (await import('./validate-source-minion-pool-compatibility.ts')).default,
+  VALIDATE_DESTINATION_MINION_POOL_COMPATIBILITY: async () =>
+    (await import('./validate-destination-minion-pool-compatibility.ts')).default,
+  VALIDATE_OSMORPHING_MINION_POOL_COMPATIBILITY: async () =>
+    (await import('./validate-osmorphing-minion-pool-compatibility.ts')).default,
+  RELEASE_SOURCE_MINION: async () => (await import('./release-source-minion.ts')).default,
+  RELEASE_DESTINATION_MINION: async () => (await import('./release-destination-minion.ts')).default,
+  RELEASE_OSMORPHING_MINION: async () => (await import('./release-osmorphing-minion.ts')).default,
 };

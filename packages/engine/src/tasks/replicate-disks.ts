@@ -1,10 +1,11 @@
 import type { CopyResult, RateBucket } from '@godwit/disk';
-import { type AuditMode, GodwitError, type JsonObject, type VerifyMode } from '@godwit/domain';
+import { type AuditMode, GodwitError, type JsonObject, type MinionRole, type VerifyMode } from '@godwit/domain';
 import type { OpenDisks, Snapshot, SnapshotDisk, TargetDisk } from '@godwit/provider';
 import { claimReplicaDisk, completeReplicaDisk, putReceipt, type ReplicaDisk } from '@godwit/store';
 import { patientCheckpoints } from '../checkpoints.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { DiskProgressBoard } from '../disk-progress.ts';
+import { doubtMachines, ensureMachines } from '../pools/task-machine.ts';
 import type { TaskContext } from '../task-context.ts';
 import { replicaDisks } from './blackboard.ts';
 import { forgetSnapshot, snapshotOn, takeSnapshot } from './source-snapshot.ts';
@@ -21,15 +22,22 @@ export default async function replicateDisks(context: TaskContext): Promise<Json
     const before = snapshotOn(await context.reread());
     if (before !== undefined && (await openDisks(context, before)).length === 0) return {};
     try {
+      await ensureMachines(context, rolesOf(context));
       await copyAll(context, await takeSnapshot(context));
       return {};
     } catch (error) {
+      if (error instanceof GodwitError && error.kind === 'retryable') await doubtMachines(context, rolesOf(context));
       if (!(error instanceof GodwitError) || error.code !== 'SNAPSHOT_LOST') throw error;
       const retaken = await forgetSnapshot(context);
       if (retaken > RETAKES) throw new GodwitError('PLATFORM_ERROR', error.object, { reason: error.message });
       context.event('WARNING', error.explain());
     }
   }
+}
+
+/** Machines of pools that this instance is read and written through. */
+function rolesOf({ execution, task }: TaskContext): MinionRole[] {
+  return (execution.options.minions ?? []).filter(({ instance }) => instance === task.instance).map(({ role }) => role);
 }
 
 interface CopyPlace {

@@ -2,22 +2,24 @@ import {
   advance,
   deriveExecutionStatus,
   FINAL_EXECUTION_STATUSES,
+  GodwitError,
   isFinalTask,
   RUNNING_TASK_STATUSES,
   type TaskStatus,
 } from '@godwit/domain';
-import { type Database, type Execution, transactionWithClient } from '@godwit/store';
+import { type Database, type Execution, toJson, transactionWithClient } from '@godwit/store';
 import type { Transaction } from 'kysely';
 import { CONTROL_QUEUE, executionWorkflowId, taskWorkflowId } from '../contract.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { News } from '../news.ts';
 import { type Ends, endsOf, placeOf } from '../placement.ts';
+import { leaseMachines } from '../pools/lease.ts';
 import { runTask, type TaskOutcome } from '../run-task.ts';
 import { settleExecution } from '../settle.ts';
 import { becomeExecution, enqueueTask, type StartPlace } from '../start.ts';
 import { type BoardTask, changeTasks, taskStates } from '../task-board.ts';
 import { claimTasks, endTask } from '../task-end.ts';
-import { servedRegions } from '../waiting.ts';
+import { sayOnce, servedRegions } from '../waiting.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
 /** Looked for in case a notice was lost. */
@@ -181,6 +183,11 @@ class Walk {
     );
     const again = orphans.filter((task) => !given.includes(task));
 
+    if (execution.status === 'AWAITING_MINION_ALLOCATIONS' && !canceling) {
+      const waits = await this.#holdMachines(place, execution, tasks, news);
+      if (waits !== undefined) return waits;
+    }
+
     const next = advance(tasks, canceling);
     await changeTasks(trx, news, tasks, next.change);
     const start = [...again, ...next.start.flatMap((id) => byId.get(id) ?? [])];
@@ -214,6 +221,44 @@ class Walk {
     }
     await news.write(trx);
     return begun;
+  }
+
+  /** Takes the machines that the execution needs; undefined when it holds them and goes on. */
+  async #holdMachines(
+    { trx, ...place }: StartPlace,
+    execution: Execution,
+    tasks: BoardTask[],
+    news: News,
+  ): Promise<BoardTask[] | 'over' | undefined> {
+    if (!this.#worker.service.enabled) return [];
+    const end = await leaseMachines(trx, execution);
+    if (end.state === 'leased') return undefined;
+    const [first] = tasks;
+    if (end.state === 'waiting') {
+      if (first !== undefined) await sayOnce(trx, first.id, 'WARNING', end.reason);
+      return [];
+    }
+    await changeTasks(
+      trx,
+      news,
+      tasks,
+      tasks
+        .filter((task) => task.status === 'SCHEDULED')
+        .map((task) => ({ id: task.id, from: task.status, to: task === first ? 'FAILED_TO_SCHEDULE' : 'UNSCHEDULED' })),
+    );
+    if (first !== undefined) {
+      const error = new GodwitError('CONFLICT', `execution ${execution.id}`, { reason: end.reason });
+      await sayOnce(trx, first.id, 'ERROR', end.reason);
+      await trx
+        .updateTable('task')
+        .set({ exception_details: error.explain(), error: toJson(error.toData()) })
+        .where('id', '=', first.id)
+        .execute();
+    }
+    const over = await becomeExecution(trx, news, execution.id, 'ERROR_ALLOCATING_MINIONS');
+    await news.write(trx);
+    if (over !== undefined) await settleExecution({ trx, ...place }, over);
+    return 'over';
   }
 
   /** Somebody runs it: this process (its end may be waiting to be written), or a worker that has it from a queue. */

@@ -3,6 +3,7 @@ import * as spine from './0001-spine.ts';
 import * as controlPlane from './0002-control-plane.ts';
 import * as fences from './0003-fences.ts';
 import * as eventOrigin from './0004-event-origin.ts';
+import * as minionLeases from './0005-minion-leases.ts';
 
 /** Every migration in order. A released one is never edited; a list, so that it works from a bundle too. */
 export const migrations: Record<string, Migration> = {
@@ -10,4 +11,5 @@ export const migrations: Record<string, Migration> = {
   '0002-control-plane': controlPlane,
   '0003-fences': fences,
   '0004-event-origin': eventOrigin,
+  '0005-minion-leases': minionLeases,
 };

@@ -1,0 +1,8 @@
+import { giveBackMachine } from '../pools/task-machine.ts';
+import type { TaskContext } from '../task-context.ts';
+
+/** Gives the machine of the pool back. */
+export default async function releaseDestinationMinion(context: TaskContext) {
+  await giveBackMachine(context, 'destination');
+  return {};
+}
