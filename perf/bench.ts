@@ -7,9 +7,13 @@ import { describeMachine, imageFolder } from './machine.ts';
 import { installProduct } from './product-runner.ts';
 import { toMarkdown } from './report.ts';
 import type { Bench, ScenarioResult } from './scenario.ts';
+import { apiReads } from './scenarios/api-reads.ts';
 import { fullCopy } from './scenarios/full-copy.ts';
 import { longLink } from './scenarios/long-link.ts';
+import { manyExecutions } from './scenarios/many-executions.ts';
+import { recovery } from './scenarios/recovery.ts';
 import { smallDisks } from './scenarios/small-disks.ts';
+import { taskSteps } from './scenarios/task-steps.ts';
 import { trackedChanges } from './scenarios/tracked-changes.ts';
 import { untrackedChanges } from './scenarios/untracked-changes.ts';
 import { workerMemory } from './scenarios/worker-memory.ts';
@@ -18,7 +22,8 @@ const help = `Usage: npm run bench -- [--scenario P1]... [--rounds N] [--quick] 
 
 Runs the product beside nbdcopy, qemu-img and rsync; every target is compared with its source every time.
   --scenario  P1 full copy, P2 changes with a tracker, P3 changes without, P4 many small disks, P5 long link,
-              M1 memory of a worker; default: all
+              M1 memory of a worker, C1 reads of the API, C2 steps of an execution, C3 a thousand executions,
+              C4 recovery; default: all
   --rounds    rounds per command, default 5 (2 with --quick)
   --quick     small disks: shows that it works, the figures mean little
   --seed      of the disks' contents and changes, default "godwit"
@@ -29,7 +34,18 @@ Runs the product beside nbdcopy, qemu-img and rsync; every target is compared wi
 /** Most that the images of one scenario take, bytes: a machine that others use too must keep room. */
 const IMAGE_BYTES = 8_000_000_000;
 
-const scenarios = [fullCopy, trackedChanges, untrackedChanges, smallDisks, longLink, workerMemory];
+const scenarios = [
+  fullCopy,
+  trackedChanges,
+  untrackedChanges,
+  smallDisks,
+  longLink,
+  workerMemory,
+  apiReads,
+  taskSteps,
+  manyExecutions,
+  recovery,
+];
 
 const { values } = parseArgs({
   options: {

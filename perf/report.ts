@@ -1,5 +1,5 @@
 import type { Standing } from './contender.ts';
-import type { Heat, ScenarioResult } from './scenario.ts';
+import type { Heat, ScenarioResult, Table } from './scenario.ts';
 
 const MIB = 1_048_576;
 
@@ -7,6 +7,7 @@ const MIB = 1_048_576;
 export function toMarkdown(result: ScenarioResult): string {
   const lines = [`### ${result.id}: ${result.title}`, ''];
   for (const heat of result.heats) lines.push(...heatTable(heat), '');
+  for (const table of result.tables ?? []) lines.push(...plainTable(table), '');
   if (result.verdicts.length > 0) {
     lines.push('| target | measured | |', '|---|---|---|');
     for (const { target, measured, met } of result.verdicts) {
@@ -16,6 +17,11 @@ export function toMarkdown(result: ScenarioResult): string {
   }
   for (const note of result.notes) lines.push(`- ${note}`);
   return `${lines.join('\n')}\n`;
+}
+
+function plainTable({ title, setting, head, rows }: Table): string[] {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [`**${title}** ${setting}`, '', line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)];
 }
 
 function heatTable(heat: Heat): string[] {

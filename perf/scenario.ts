@@ -29,10 +29,19 @@ export interface Heat {
   standings: Standing[];
 }
 
+/** A table of figures that are not times of contenders. */
+export interface Table {
+  title: string;
+  setting: string;
+  head: string[];
+  rows: string[][];
+}
+
 export interface ScenarioResult {
   id: string;
   title: string;
   heats: Heat[];
+  tables?: Table[];
   verdicts: Verdict[];
   /** What the reader must know to judge the figures. */
   notes: string[];

@@ -29,6 +29,14 @@ export function pairedRatio(numerators: readonly number[], denominators: readonl
   return summarize(ratios.filter(Number.isFinite)).median;
 }
 
+/** @param fraction 0.99: a hundredth of the figures lies above */
+export function percentile(figures: readonly number[], fraction: number): number {
+  return quantile(
+    [...figures].sort((a, b) => a - b),
+    fraction,
+  );
+}
+
 function quantile(sorted: readonly number[], fraction: number): number {
   const place = (sorted.length - 1) * fraction;
   const low = sorted[Math.floor(place)] ?? Number.NaN;

@@ -100,6 +100,15 @@ export class Installation {
     this.#project = body.token.project.id;
   }
 
+  /** What a client of its own needs: root of the project and token. */
+  get access(): { root: string; token: string } {
+    return { root: `${this.url}/v1/${this.#project}`, token: this.#token };
+  }
+
+  get projectId(): string {
+    return this.#project;
+  }
+
   /** One request; a lost connection or a 503 (somebody was just killed) is tried again for 60 s. */
   async request(method: string, route: string, body?: unknown): Promise<Answer> {
     let last: unknown;
