@@ -83,13 +83,13 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   // Answers are built key by key in wire/; a serializer that drops or coerces would only hide a mistake there.
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   answerErrors(app, deps.authUrl);
+  const trail = auditRequests(app, db, deps.config.auditBacklog);
   const policy = new Policy(deps.config.policies);
   const authenticator = deps.authenticator ?? tokens;
   demandTokens(app, authenticator, policy);
   demandPolicies(app, policy);
   speakOldReplicas(app, db);
-  auditRequests(app, db);
-  const metrics = countRequests(app, db, feed);
+  const metrics = countRequests(app, db, feed, trail);
   app.addHook('onResponse', async (request, reply) => {
     request.log.debug(
       { method: request.method, url: request.routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime },

@@ -17,6 +17,8 @@ export interface ApiConfig {
   logFolder?: string;
   /** Rules of the policy file, laid over the defaults. Default none. */
   policies?: Readonly<Record<string, string>>;
+  /** Audit records that wait at most for the database before changes are refused. Default 10,000. */
+  auditBacklog?: number;
   /** Largest body in bytes. Default 4 MiB. */
   bodyLimit?: number;
   /** Seconds that a token lives. Default 43,200 (12 h). */

@@ -2,7 +2,9 @@ import { ACTIVE_EXECUTION_STATUSES, EXECUTION_STATUSES } from '@godwit/domain';
 import { type Db, listServices } from '@godwit/store';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { AuditTrail } from './audit.ts';
 import type { EventFeed } from './event-feed.ts';
+import { countWork } from './work-metrics.ts';
 
 /** Seconds; the first ones tell reads that hit the database once from those that do more. */
 const BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30];
@@ -14,7 +16,7 @@ export interface Metrics {
 }
 
 /** Prometheus metrics of this process and of the installation. The latter are read when somebody asks. */
-export function countRequests(app: FastifyInstance, db: Db, feed: EventFeed): Metrics {
+export function countRequests(app: FastifyInstance, db: Db, feed: EventFeed, trail: AuditTrail): Metrics {
   const registers = [new Registry()];
   const registry = registers[0]!;
   // Event loop lag, heap, garbage collection, open handles.
@@ -39,6 +41,14 @@ export function countRequests(app: FastifyInstance, db: Db, feed: EventFeed): Me
     registers,
     collect() {
       this.set(feed.size);
+    },
+  });
+  new Gauge({
+    name: 'godwit_audit_waiting',
+    help: 'Audit records that are not written yet; at their most, changes are refused',
+    registers,
+    collect() {
+      this.set(trail.waiting);
     },
   });
   new Gauge({
@@ -94,6 +104,7 @@ export function countRequests(app: FastifyInstance, db: Db, feed: EventFeed): Me
     },
   });
   const named = new Registry();
+  countWork(db, registry, named);
   new Gauge({
     name: 'godwit_disk_bytes',
     help: 'Bytes of each disk of the running executions: its size, and what is done, read, sent and skipped',

@@ -74,6 +74,30 @@ describe('the audit', () => {
     expect((await api.member.get('/audit')).statusCode).toBe(403);
   });
 
+  test('that cannot be written refuses changes before they take effect, and says afterwards how many', async () => {
+    await using small = await ServedApi.start({ config: { auditBacklog: 2 } });
+    const { pool } = small.installation.database;
+    const blocker = await pool.connect();
+    await blocker.query('begin; lock table audit_record in exclusive mode');
+    const names = ['one', 'two', 'three', 'four', 'five'];
+    const statuses: number[] = [];
+    for (const name of names) statuses.push((await small.admin.post('/regions', { region: { name } })).statusCode);
+    const refused = statuses.filter((status) => status === 503).length;
+    expect(refused).toBeGreaterThan(0);
+    expect((await small.admin.get('/regions')).json().regions).toHaveLength(names.length - refused);
+    await blocker.query('commit');
+    blocker.release();
+    await small.installation.eventually('it serves again', async () => {
+      return (await small.admin.post('/regions', { region: { name: `later ${Date.now()}` } })).statusCode === 200;
+    });
+    await small.installation.eventually('the gap is recorded', async () => {
+      const { records } = (await small.admin.get('/audit?verify=true')).json() as { records: Line[] };
+      const gaps = records.filter((one) => one.action === 'audit:gap').map((one) => Number.parseInt(one.object, 10));
+      return gaps.reduce((sum, gap) => sum + gap, 0) >= refused;
+    });
+    expect(await brokenAudit(small.db)).toBeUndefined();
+  });
+
   test('refuses to be changed, and shows it when somebody did', async () => {
     await expect(sql`update audit_record set status = 200 where number = 2`.execute(api.db)).rejects.toThrow(
       'never changed',

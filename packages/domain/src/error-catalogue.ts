@@ -275,6 +275,48 @@ export const errorCatalogue = {
     'The embedded Postgres in {object} refuses to run as root, and user namespaces are forbidden here.',
     'Run Godwit as an ordinary user, allow user namespaces, or set DATABASE_URL to a Postgres 15 or newer.',
   ),
+  AUDIT_FULL: entry(
+    'retryable',
+    503,
+    '{object} was refused: it could not be recorded, for {waiting} records of the audit wait for the database.',
+    'Bring the database back; requests are served again as soon as the records are written.',
+  ),
+  DATABASE_NOT_EMPTY: entry(
+    'refused',
+    409,
+    'The database is not empty: a backup would replace what is in it.',
+    'Take a backup of it first, then restore with --force, or restore into a new database.',
+  ),
+  DATABASE_IN_USE: entry(
+    'conflict',
+    409,
+    'The database is in use by {programs}.',
+    'Stop the API and all workers, on every machine, then restore.',
+  ),
+  DATABASE_NEWER: entry(
+    'permanent',
+    500,
+    '{object} was written by a newer Godwit: this one does not know its migration {migration}.',
+    'Use the Godwit that wrote it, or a newer one.',
+  ),
+  DATABASE_HALF_RESTORED: entry(
+    'permanent',
+    500,
+    'The restore of a backup into this database did not come to its end.',
+    'Run "godwit db restore FILE --force" again.',
+  ),
+  DATABASE_RESTORED: entry(
+    'permanent',
+    409,
+    'The database was set back to a backup of {taken_at}, when this was under way; what became of it is not known.',
+    'Look at the platform for what it may have left, then run it again.',
+  ),
+  BACKUP_FILE: entry(
+    'corrupt',
+    422,
+    'The backup {object} cannot be used: {reason}.',
+    'Take another one; nothing was changed.',
+  ),
   SECRET_KEY_MISSING: entry(
     'permanent',
     500,

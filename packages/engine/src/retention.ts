@@ -1,4 +1,4 @@
-import { purgeEvents, purgeExecutions } from '@godwit/store';
+import { foldTallies, purgeEvents, purgeExecutions } from '@godwit/store';
 import { sql } from 'kysely';
 import { APPLICATION, LOCKS } from './contract.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -20,8 +20,8 @@ export interface Forgotten {
 }
 
 /**
- * Forgets what ended more than `days` ago: executions (each action keeps its newest), their workflows, and events. One
- * worker at a time, a batch a call.
+ * Forgets what ended more than `days` ago: executions (each action keeps its newest), their workflows, and events; adds up
+ * what is counted. One worker at a time, a batch a call.
  */
 export async function forgetOld(worker: WorkerContext, days: number, now: Date): Promise<Forgotten> {
   const before = new Date(now.getTime() - days * DAY_MS);
@@ -39,6 +39,7 @@ export async function forgetOld(worker: WorkerContext, days: number, now: Date):
       loadOutput: false,
     });
     if (old.length > 0) await worker.durable.deleteWorkflows(old.map((workflow) => workflow.workflowID));
+    await foldTallies(trx);
     const executions = await purgeExecutions(trx, before, BATCH);
     const watched = await trx
       .deleteFrom('event')

@@ -1,5 +1,5 @@
 import { type GodwitError, isFinalTask, TASK_TRANSITIONS, type TaskStatus, transition } from '@godwit/domain';
-import { type Database, mergeInfo, toJson } from '@godwit/store';
+import { addTallies, type Database, mergeInfo, toJson } from '@godwit/store';
 import { sql, type Transaction } from 'kysely';
 import type { News } from './news.ts';
 import type { TaskOutcome } from './run-task.ts';
@@ -18,6 +18,7 @@ export async function claimTasks(
   tasks: readonly BoardTask[],
 ): Promise<void> {
   if (tasks.length === 0) return;
+  await addTallies(trx, { recoveries: tasks.filter((task) => task.attempt > 0).length });
   for (const task of tasks) {
     // Cleanup that was under way when a cancel came starts again as what it was.
     if (task.status !== 'CANCELLING_AFTER_COMPLETION') {
@@ -74,6 +75,7 @@ export async function endTask(
     .where('id', '=', task.id)
     .where('attempt', '=', attempt)
     .execute();
+  if (failed?.code === 'VERIFY_MISMATCH') await addTallies(trx, { verify_mismatches: 1 });
   if (Object.keys(outcome.info).length > 0) await mergeInfo(trx, actionId, task.instance, outcome.info);
   sayTask(news, task);
   return true;

@@ -170,7 +170,14 @@ export interface WebhookDeliveryTable extends CommonColumns {
 }
 
 /** The tables of this file, by name. */
+export interface TallyTable {
+  id: Generated<number>;
+  name: string;
+  amount: number;
+}
+
 export interface ControlTables {
+  tally: TallyTable;
   schedule: ScheduleTable;
   schedule_tick: ScheduleTickTable;
   minion_pool: MinionPoolTable;

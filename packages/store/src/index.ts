@@ -27,6 +27,7 @@ export * from './secrets.ts';
 export * from './services.ts';
 export * from './settings.ts';
 export * from './tables.ts';
+export * from './tallies.ts';
 export * from './tasks.ts';
 export * from './transfers.ts';
 export * from './webhooks.ts';

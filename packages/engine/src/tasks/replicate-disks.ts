@@ -1,7 +1,7 @@
 import type { CopyResult, RateBucket } from '@godwit/disk';
 import { type AuditMode, GodwitError, type JsonObject, type MinionRole, type VerifyMode } from '@godwit/domain';
 import type { OpenDisks, Snapshot, SnapshotDisk, TargetDisk } from '@godwit/provider';
-import { claimReplicaDisk, completeReplicaDisk, putReceipt, type ReplicaDisk } from '@godwit/store';
+import { addTallies, claimReplicaDisk, completeReplicaDisk, putReceipt, type ReplicaDisk } from '@godwit/store';
 import { patientCheckpoints } from '../checkpoints.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { DiskProgressBoard } from '../disk-progress.ts';
@@ -302,6 +302,14 @@ async function complete(
         size: result.size,
         token: disk.token,
         snapshot: snapshot.key,
+      });
+      await addTallies(trx, {
+        disks_proven: 1,
+        bytes_read: receipt.bytes_read,
+        bytes_sent: receipt.bytes_sent,
+        bytes_zeroed: receipt.bytes_zeroed,
+        bytes_skipped: receipt.bytes_skipped,
+        bytes_resent: receipt.bytes_resent,
       });
     });
   });
