@@ -33,7 +33,8 @@ async function hasUsers(connection: Connection): Promise<boolean> {
   return row !== undefined;
 }
 
-function passwordOf(openrc: string): string | undefined {
+/** The password in the text of an openrc of ours. */
+export function passwordOf(openrc: string): string | undefined {
   return /^export OS_PASSWORD='([^']+)'$/m.exec(openrc)?.[1];
 }
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { buildApi, WebhookDeliverer } from '@godwit/api';
 import { GodwitError } from '@godwit/domain';
 import { connectEngine } from '@godwit/engine';
@@ -10,6 +9,7 @@ import { identityOf } from './keystone/identity.ts';
 import { readPolicies } from './keystone/settings.ts';
 import { providerLoaders } from './providers.ts';
 import { onEnd, sayReady } from './supervised.ts';
+import { version } from './version.ts';
 
 /** `server api`: serves until the process is asked to end. */
 export async function runApi(config: Config, databaseUrl: string, log: Logger): Promise<never> {
@@ -55,9 +55,4 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
   webhooks.start();
   sayReady();
   return new Promise<never>(() => undefined);
-}
-
-function version(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

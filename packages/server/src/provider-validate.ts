@@ -7,12 +7,11 @@ import { GodwitError, type JsonObject } from '@godwit/domain';
 import type { Ledger, LedgerEntry, LedgerKind, Provider, ProviderContext } from '@godwit/provider';
 import { type ConformanceResult, runConformance } from '@godwit/provider/conformance';
 import * as store from '@godwit/store';
-import { embeddedUrl } from '@godwit/store/embedded-postgres';
 import { type Config, readConfig } from './config.ts';
 import { explainExit } from './exit.ts';
 import { homePaths, workFolder } from './home.ts';
+import { homeDatabaseUrl } from './home-database.ts';
 import { providerLoaders } from './providers.ts';
-import { DATABASE } from './supervisor.ts';
 
 const HELP = `Usage: godwit provider validate ENDPOINT [options]
 
@@ -86,11 +85,7 @@ function readArguments(argv: string[]): { endpoint: string; options: Options } |
 }
 
 async function validate(config: Config, name: string, options: Options): Promise<number> {
-  const url = config.databaseUrl ?? embeddedUrl(homePaths(config.home).postgres, DATABASE);
-  if (url === undefined) {
-    const reason = `it is not set, and no "godwit server all" has run with ${config.home}`;
-    throw new GodwitError('CONFIG_INVALID', 'DATABASE_URL', { reason });
-  }
+  const url = homeDatabaseUrl(config);
   // Programs that the provider starts shall not inherit it.
   delete process.env.DATABASE_URL;
   const connection = store.connect(url, { max: 2, applicationName: 'godwit-validate' });

@@ -6,10 +6,8 @@ import { type EmbeddedPostgres, startPostgres } from '@godwit/store/embedded-pos
 import type { Logger } from 'pino';
 import { type Config, localUrl } from './config.ts';
 import { homePaths, prepareHome, takeLock } from './home.ts';
+import { DATABASE } from './home-database.ts';
 import { EXIT_USAGE, KeptProcess, runOnce, type StartMessage } from './kept-process.ts';
-
-/** Database of Godwit in the embedded Postgres. */
-export const DATABASE = 'godwit';
 
 /** Milliseconds that children get to end before they are killed. */
 const GRACE = 10_000;

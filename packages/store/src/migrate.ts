@@ -4,6 +4,7 @@ import { Migrator } from 'kysely/migration';
 import type { Connection } from './database.ts';
 import { isEventOriginSettled, settleEventOrigin } from './event-origin.ts';
 import { migrations } from './migrations/index.ts';
+import { isHalfRestored } from './restore-mark.ts';
 
 /** Key of the advisory lock that lets one migrator at a time in, whichever program it runs in. */
 const LOCK = 7_000_001;
@@ -13,13 +14,14 @@ const LOCK = 7_000_001;
  * once: one works, the others wait and find nothing to do.
  *
  * @param also run under the same lock after the tables are there (the durable engine's own schema)
- * @throws GodwitError `DATABASE_UNAVAILABLE`; `DATABASE_START` when a migration fails (nothing of it remains)
+ * @throws GodwitError `DATABASE_UNAVAILABLE`; `DATABASE_HALF_RESTORED`; `DATABASE_START` when a migration fails (nothing of it remains)
  */
 export async function migrate(connection: Connection, also?: () => Promise<void>): Promise<string[]> {
   try {
     return await connection.db.connection().execute(async (session) => {
       await sql`select pg_advisory_lock(${LOCK})`.execute(session);
       try {
+        if (await isHalfRestored(connection.db)) throw new GodwitError('DATABASE_HALF_RESTORED', 'the database');
         const ran = await runMigrations(connection.db);
         await settleEventOrigin(connection.db, new Date());
         await also?.();
@@ -33,9 +35,10 @@ export async function migrate(connection: Connection, also?: () => Promise<void>
   }
 }
 
-async function runMigrations(db: Connection['db']): Promise<string[]> {
+/** @param last migration to end with; default all */
+export async function runMigrations(db: Connection['db'], last?: string): Promise<string[]> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
-  const { error, results } = await migrator.migrateToLatest();
+  const { error, results } = last === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(last);
   if (error !== undefined) {
     const failed = results?.find((result) => result.status === 'Error')?.migrationName ?? 'the schema';
     throw GodwitError.wrap(error, 'DATABASE_START', `migration ${failed}`);
@@ -44,12 +47,12 @@ async function runMigrations(db: Connection['db']): Promise<string[]> {
 }
 
 /**
- * True when every known migration has run, in the cluster that the database is in now: what a process checks that must not
+ * True when every known migration has run, in the cluster that the database is in now, and no restore is under way: what a process checks that must not
  * migrate by itself.
  */
 export async function isMigrated(connection: Connection): Promise<boolean> {
   const migrator = new Migrator({ db: connection.db, provider: { getMigrations: async () => migrations } });
   const all = await migrator.getMigrations();
   const ran = all.every((migration) => migration.executedAt !== undefined);
-  return ran && (await isEventOriginSettled(connection.db));
+  return ran && (await isEventOriginSettled(connection.db)) && !(await isHalfRestored(connection.db));
 }

@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import type { Connection } from './database.ts';
 import { type SealedPlace, SecretBox, sealedKeyId } from './secrets.ts';
 
@@ -61,13 +62,19 @@ async function reseal(connection: Connection, secrets: SecretBox, table: SealedP
  *   installation or too old
  */
 export async function requireKeys(connection: Connection, keyFile: string): Promise<SecretBox> {
-  const { rows } = await connection.pool.query<{ head: Buffer }>(
+  const ids = await keysInUse(connection.pool);
+  const secrets = SecretBox.load(keyFile, ids.length === 0);
+  for (const id of ids) secrets.requireKey(id);
+  return secrets;
+}
+
+/** Ids of the keys that sealed what is in the database. */
+export async function keysInUse(session: pg.ClientBase | pg.Pool): Promise<string[]> {
+  const { rows } = await session.query<{ head: Buffer }>(
     `select distinct substring(sealed for 2 + get_byte(sealed, 1)) as head from (
        select connection_secret as sealed from endpoint union all select sealed from setting
        union all select signing_secret from webhook) as every
-     where length(sealed) > 2`,
+     where length(sealed) > 2 order by 1`,
   );
-  const secrets = SecretBox.load(keyFile, rows.length === 0);
-  for (const { head } of rows) secrets.requireKey(sealedKeyId(head) ?? 'of an unknown form');
-  return secrets;
+  return rows.map(({ head }) => sealedKeyId(head) ?? 'of an unknown form');
 }

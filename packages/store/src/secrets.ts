@@ -98,6 +98,27 @@ export class SecretBox {
     replaceKeyFile(file, { current, keys: Object.fromEntries(Object.entries(keys).slice(0, 2)) });
   }
 
+  /**
+   * Adds the keys of another key file (its text) to those here, so that what they sealed opens too; without a file here
+   * the other one becomes it. What seals stays what it was.
+   *
+   * @throws GodwitError SECRET_KEY_FILE when the text is no key file
+   */
+  static adopt(file: string, text: string): SecretBox {
+    const other = parseKeyFile(file, text);
+    if (!existsSync(file)) {
+      mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+      replaceKeyFile(file, other);
+    } else {
+      const own = readKeyFile(file);
+      replaceKeyFile(file, {
+        current: own.current,
+        keys: { ...other.keys, ...own.keys, [own.current]: own.keys[own.current]! },
+      });
+    }
+    return new SecretBox(file);
+  }
+
   /** Id of the key that seals. */
   get keyId(): string {
     return this.#current;
@@ -189,10 +210,21 @@ function writeDraft(file: string, content: KeyFile): string {
 }
 
 function readKeyFile(file: string): KeyFile {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new GodwitError('SECRET_KEY_FILE', file, { reason }, { cause: error });
+  }
+  return parseKeyFile(file, text);
+}
+
+function parseKeyFile(file: string, text: string): KeyFile {
   const refuse = (reason: string, cause?: unknown) => new GodwitError('SECRET_KEY_FILE', file, { reason }, { cause });
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(file, 'utf8'));
+    content = JSON.parse(text);
   } catch (error) {
     throw refuse(error instanceof Error ? error.message : String(error), error);
   }
