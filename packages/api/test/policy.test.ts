@@ -61,7 +61,9 @@ describe('the defaults', () => {
 
   test('keep what belongs to no project for administrators', () => {
     for (const label of Object.keys(DEFAULT_POLICIES)) {
-      if (!/^migration:(regions|services):(create|update|delete)|^migration:(logs|diagnostics|audit|webhooks)/.test(label))
+      if (
+        !/^migration:(regions|services):(create|update|delete)|^migration:(logs|diagnostics|audit|webhooks)/.test(label)
+      )
         continue;
       expect(policy.allows(label, subject(['member']), target), label).toBe(false);
       expect(policy.allows(label, subject(['admin']), target), label).toBe(true);
@@ -70,7 +72,8 @@ describe('the defaults', () => {
 
   test('let a reader read and change nothing', () => {
     for (const label of Object.keys(DEFAULT_POLICIES).filter((name) => name.startsWith('migration:'))) {
-      const reads = /:(list|show|get|stream|export)\w*$/.test(label) && !/(logs|diagnostics|audit|webhooks)/.test(label);
+      const reads =
+        /:(list|show|get|stream|export)\w*$/.test(label) && !/(logs|diagnostics|audit|webhooks)/.test(label);
       expect(policy.allows(label, subject(['reader']), target), label).toBe(reads);
       if (reads) expect(policy.allows(label, subject(['member', 'reader']), target), label).toBe(true);
     }
