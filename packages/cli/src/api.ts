@@ -45,6 +45,15 @@ export interface IdentityApi {
   identity(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: Json): Promise<ApiObject>;
 }
 
+/** What the commands need of the service that keeps the logs. Rejects with ApiError. */
+export interface LogsApi {
+  names(): Promise<string[]>;
+  /** One log, oldest line first; times are seconds since 1970. */
+  content(name: string, query: { start_date?: number; end_date?: number }): Promise<AsyncIterable<Uint8Array>>;
+  /** Messages as they come, until the signal aborts or the server ends it. */
+  follow(query: { app_name?: string; severity: number }, signal: AbortSignal): AsyncIterable<ApiObject>;
+}
+
 /** The value under `key` of an answer: a list of objects. */
 export function listOf(answer: ApiObject, key: string): ApiObject[] {
   const found = answer[key];

@@ -1,5 +1,5 @@
 import type { CommandContext } from '@stricli/core';
-import type { Api, IdentityApi } from './api.ts';
+import type { Api, IdentityApi, LogsApi } from './api.ts';
 import type { GlobalOptions } from './global-options.ts';
 
 /** What a command may touch. Everything outside the program comes through here. */
@@ -10,6 +10,8 @@ export interface CliContext extends CommandContext {
   connect(): Promise<Api>;
   /** The identity service alone: the catalog need not name the API. */
   connectIdentity(): Promise<IdentityApi>;
+  /** The service that keeps the logs. */
+  connectLogs(): Promise<LogsApi>;
   /** All of standard input. */
   readStdin(): Promise<string>;
   /** To standard output. */

@@ -39,6 +39,7 @@ function processContext(globals: GlobalOptions, setExitCode: (code: number) => v
       api ??= import('./session.ts').then((session) => session.signIn(globals));
       return api;
     },
+    connectLogs: async () => (await import('./session.ts')).signInAtLogs(globals),
     connectIdentity: async () => (await import('./session.ts')).signInAtIdentity(globals),
     async readStdin() {
       const { text } = await import('node:stream/consumers');

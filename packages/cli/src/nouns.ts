@@ -20,6 +20,7 @@ const NOUNS: Readonly<Record<string, Noun>> = {
   receipt: { brief: 'Proofs that every byte arrived', load: () => import('./commands/receipt.ts') },
   ledger: { brief: 'All that Godwit made on any platform', load: () => import('./commands/ledger.ts') },
   event: { brief: 'What happens, as it happens', load: () => import('./commands/event.ts') },
+  log: { brief: 'What the processes of Godwit log', load: () => import('./commands/log.ts') },
   webhook: { brief: 'Who outside is told of events', load: () => import('./commands/webhook.ts') },
   user: { brief: 'Who may sign in', load: () => import('./commands/user.ts') },
   project: { brief: 'Whose things are whose', load: () => import('./commands/project.ts') },

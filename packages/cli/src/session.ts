@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { type Credentials, connectGodwit, type GodwitClient, Session } from '@godwit/client';
-import type { Api, ApiEvent, ApiObject, EventOptions, IdentityApi, Query } from './api.ts';
+import type { Api, ApiEvent, ApiObject, EventOptions, IdentityApi, LogsApi, Query } from './api.ts';
 import type { Json } from './cell.ts';
 import { type CloudConfig, processSources, resolveCloudConfig } from './cloud-config.ts';
 import { reasonOf } from './failure.ts';
 import type { GlobalOptions } from './global-options.ts';
+import { LogsClient } from './logs-client.ts';
 import { askPassword } from './password.ts';
 import { suggestion, UsageError } from './usage-error.ts';
 
@@ -26,6 +27,11 @@ export async function signInAtIdentity(globals: GlobalOptions): Promise<Identity
   return {
     identity: async (method, path, body) => object(await session.identity(method, path, body)),
   };
+}
+
+/** The same for the service that keeps the logs. */
+export async function signInAtLogs(globals: GlobalOptions): Promise<LogsApi> {
+  return new LogsClient(new Session((await wayIn(globals)).credentials));
 }
 
 async function wayIn(globals: GlobalOptions): Promise<{ config: CloudConfig; credentials: Credentials }> {

@@ -73,23 +73,24 @@ export class Session {
   }
 
   /**
-   * URL of the API as the catalog has it, without a slash at the end.
+   * URL of a service as the catalog has it, without a slash at the end.
    *
+   * @param type default: the API's
    * @throws ApiError when the catalog has none
    */
-  async endpoint(): Promise<string> {
+  async endpoint(type = SERVICE_TYPE): Promise<string> {
     const { body } = await this.#current();
     const wanted = this.#credentials.interface ?? 'public';
     const { region } = this.#credentials;
     const match = (body.catalog ?? [])
-      .filter((service) => service.type === SERVICE_TYPE)
+      .filter((service) => service.type === type)
       .flatMap((service) => service.endpoints)
       .find((entry) => {
         const here = region === undefined || entry.region === region || entry.region_id === region;
         return entry.interface === wanted && here;
       });
     if (match === undefined) {
-      throw new ApiError(`The catalog has no ${wanted} endpoint of type "${SERVICE_TYPE}".`, {
+      throw new ApiError(`The catalog has no ${wanted} endpoint of type "${type}".`, {
         status: 0,
         remedy: 'Sign in with a project, or name the endpoint.',
       });
@@ -117,6 +118,20 @@ export class Session {
     if (!response.ok) throw await ApiError.of(response);
     const text = await response.text();
     return text === '' ? undefined : JSON.parse(text);
+  }
+
+  /**
+   * Reads from another service of the catalog, with the caller's token.
+   *
+   * @param type of the service: `coriolis-logger`
+   * @param path below its URL: `/logs/`
+   * @throws ApiError
+   */
+  async read(type: string, path: string): Promise<Response> {
+    const headers = { 'x-auth-token': await this.token() };
+    const response = await this.#send(`${await this.endpoint(type)}${path}`, { headers });
+    if (!response.ok) throw await ApiError.of(response);
+    return response;
   }
 
   async #send(url: string, init: RequestInit): Promise<Response> {
