@@ -34,10 +34,13 @@ cp -r "$checkout" "$work/client"
 version=1.2.4; [ -e "$work/client/coriolisclient/cli/replicas.py" ] && version=1.1.1
 (cd "$work/client" && PBR_VERSION=$version /usr/bin/python3 setup.py -q egg_info >"$work/egg.log" 2>&1) || { cat "$work/egg.log"; exit 1; }
 
-# A platform without any hypervisor: two folders of disk images, one VM of two disks in the first.
-mkdir -p "$work/from/web01" "$work/to"
-head -c 3145728 /dev/urandom >"$work/from/web01/vda.raw"; truncate -s 16M "$work/from/web01/vda.raw"
-truncate -s 4M "$work/from/web01/vdb.raw"
+# A platform without any hypervisor: two folders of disk images, two VMs of two disks in the first.
+mkdir -p "$work/to"
+for vm in web01 web02; do
+  mkdir -p "$work/from/$vm"
+  head -c 3145728 /dev/urandom >"$work/from/$vm/vda.raw"; truncate -s 16M "$work/from/$vm/vda.raw"
+  truncate -s 4M "$work/from/$vm/vdb.raw"
+done
 
 port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export GODWIT_HOME=$work/home GODWIT_LISTEN=127.0.0.1:$port
@@ -68,6 +71,18 @@ until_status() {
   for _ in $(seq 300); do run "$@" -f json && now=$(field "$name"); case $now in "$want"|ERROR|CANCELED) break;; esac; sleep 1; done
   if [ "$now" = "$want" ]; then good "$@ reaches $want"; else bad "$@  (is $now, wanted $want)"; fi
 }
+
+# limit ENDPOINT RATE: bytes per second, or null. Godwit's own: the client knows nothing of it.
+limit() {
+  local token
+  token=$(curl -fsi "$OS_AUTH_URL/auth/tokens" -H 'Content-Type: application/json' -d "{\"auth\": {\"identity\": {\"methods\": [\"password\"],
+    \"password\": {\"user\": {\"name\": \"$OS_USERNAME\", \"domain\": {\"name\": \"Default\"}, \"password\": \"$OS_PASSWORD\"}}},
+    \"scope\": {\"project\": {\"name\": \"$OS_PROJECT_NAME\", \"domain\": {\"name\": \"Default\"}}}}}" | tr -d '\r' | sed -n 's/^x-subject-token: //ip')
+  curl -fs -o "$work/out" -X PUT "http://127.0.0.1:$port/v1/endpoints/$1/limits" -H "X-Auth-Token: $token" \
+    -H 'Content-Type: application/json' -d "{\"limits\": {\"rate_limit\": $2}}"
+}
+# settled: no deployment waits or runs any more.
+settled() { for _ in $(seq 120); do run deployment list -f csv; grep -qE 'RUNNING|PENDING' "$work/out" || break; sleep 1; done; }
 
 echo "client $version, server http://127.0.0.1:$port"
 has image provider list
@@ -157,12 +172,17 @@ if [ $version = 1.2.4 ]; then
   until_status COMPLETED status deployment show "$deployment"
   has "$deployment" deployment list --limit 3 --sort created_at:desc
   no 'is not currently running' deployment cancel "$deployment" --force
+  c deployment delete "$deployment"
+  # Forgotten, not removed: two of one name have no room in one folder.
+  rm -r "$work/to/web01"
   make transfer execute "$transfer" --auto-deploy; second=$id
   until_status COMPLETED status transfer execution show "$transfer" "$second"
-  for _ in $(seq 60); do run deployment list -f csv; grep -qE 'RUNNING|PENDING' "$work/out" || break; sleep 1; done
-  c deployment delete "$deployment"
+  settled
+  has COMPLETED deployment list --limit 1
+  limit "$from" 50000 || bad limit
   make transfer execute "$transfer"; third=$id
   run transfer execution cancel "$transfer" "$third" --force && good transfer execution cancel --force || bad transfer execution cancel
+  limit "$from" null || bad limit
   for _ in $(seq 30); do run transfer execution delete "$transfer" "$third" && break; sleep 1; done
   no 'not found' transfer execution show "$transfer" "$third"
   make transfer disks delete "$transfer"
@@ -170,11 +190,12 @@ if [ $version = 1.2.4 ]; then
   no 'would be orphaned' endpoint delete from
   for _ in $(seq 30); do run transfer delete "$transfer" && break; sleep 1; done
   no 'not found' transfer show "$transfer"
-  make transfer create --origin-endpoint from --destination-endpoint to --instance web01 --scenario live_migration --dont-clone-disks --skip-os-morphing "${maps[@]}"; live=$id
+  make transfer create --origin-endpoint from --destination-endpoint to --instance web02 --scenario live_migration --dont-clone-disks --skip-os-morphing "${maps[@]}"; live=$id
   make transfer execute "$live" --auto-deploy --shutdown-instances
   until_status COMPLETED status transfer execution show "$live" "$id"
-  for _ in $(seq 60); do run deployment list -f csv; grep -qE 'RUNNING|PENDING' "$work/out" || break; sleep 1; done
-  has COMPLETED deployment list
+  settled
+  has COMPLETED deployment list --limit 1
+  [ -e "$work/to/web02" ] && good 'web02 is there' || bad 'web02 is not there'
 else
   make replica create --origin-endpoint from --destination-endpoint to --instance web01 --notes first "${maps[@]}" --user-script-global linux="$work/script.sh"; replica=$id
   has web01 replica list
@@ -202,7 +223,7 @@ else
   until_status COMPLETED status replica execution show "$replica" "$id"
   for _ in $(seq 30); do run replica delete "$replica" && break; sleep 1; done
   no 'not found' replica show "$replica"
-  make migration create --origin-endpoint from --destination-endpoint to --instance web01 --replication-count 2 --shutdown-instances --skip-os-morphing "${maps[@]}"; migration=$id
+  make migration create --origin-endpoint from --destination-endpoint to --instance web02 --replication-count 2 --shutdown-instances --skip-os-morphing "${maps[@]}"; migration=$id
   until_status COMPLETED status migration show "$migration"
   c migration delete "$migration"
 fi
