@@ -42,7 +42,7 @@ export interface CompletedRun {
 export type CopyPass = 'changed' | 'compare';
 
 /**
- * How far the copy of a disk is. Plain JSON, below 40 KB; a store keeps it as one document. `lowWater` and `intent` are in leaves.
+ * How far the copy of a disk is. Plain JSON, below 80 KB; a store keeps it as one document. `lowWater` and `intent` are in leaves.
  */
 export interface ReplicaProgress {
   /** Bytes of the source disk. */
@@ -65,6 +65,11 @@ export interface ReplicaProgress {
    * interruption makes them unknown first.
    */
   intent: LeafRun[];
+  /**
+   * Leaves that interruptions made unknown, some of which may have been sent since: ordered, at most 1,024 runs. For counting
+   * alone; absent: none, or a store of an earlier version.
+   */
+  redo?: LeafRun[];
   counters: CopyCounters;
 }
 

@@ -9,8 +9,20 @@ import {
 } from './checkpoint-store.ts';
 import type { CopyPlan } from './copy.ts';
 import { LEAF_SIZE } from './disk.ts';
-import { pushRun } from './leaf-runs.ts';
-import { changeLeaf, fillGroup, GROUP_LEAVES, LeafLayout, type LeafRun, UNKNOWN } from './leaf-table.ts';
+import { pushRun, uniteRuns } from './leaf-runs.ts';
+import {
+  changeLeaf,
+  DIGEST_SIZE,
+  fillGroup,
+  GROUP_LEAVES,
+  isUnknown,
+  LeafLayout,
+  type LeafRun,
+  UNKNOWN,
+} from './leaf-table.ts';
+
+/** More runs than that are not kept: what is sent again may then go uncounted. */
+const MAX_REDO = 1_024;
 
 /** Where a copy begins, and what its first commit must say besides. */
 export interface CopyBegin {
@@ -52,8 +64,10 @@ export async function beginCopy(
   const layout = new LeafLayout(size);
   const completeNo = complete?.number ?? 0;
   const progress = nextProgress(prior, complete, plan, layout);
-  const redo = prior?.intent ?? [];
-  const unknown: LeafRun[] = redo.map((run) => ({ ...run }));
+  const unknown: LeafRun[] = (prior?.intent ?? []).map((run) => ({ ...run }));
+  const waiting = await stillUnknown(store, layout, progress, prior?.redo ?? []);
+  const redo = uniteRuns(prior?.intent ?? [], waiting).slice(0, MAX_REDO);
+  progress.redo = redo;
   if (prior && prior.size < size && prior.size % LEAF_SIZE !== 0) {
     unknown.push({ first: Math.floor(prior.size / LEAF_SIZE), count: 1 });
   }
@@ -96,6 +110,28 @@ function nextProgress(
     intent: [],
     counters,
   };
+}
+
+/** What an earlier interruption made unknown and the interrupted run did not come to. */
+async function stillUnknown(
+  store: CheckpointStore,
+  layout: LeafLayout,
+  progress: ReplicaProgress,
+  runs: readonly LeafRun[],
+): Promise<LeafRun[]> {
+  const left: LeafRun[] = [];
+  let group: LeafGroup | null = null;
+  for (const run of runs) {
+    for (let leaf = run.first; leaf < Math.min(run.first + run.count, layout.leafCount); leaf++) {
+      const number = Math.floor(leaf / GROUP_LEAVES);
+      if (group?.group !== number) {
+        const [row] = await store.readGroups(number, 1);
+        group = fillGroup(layout, number, row, progress.zeroedEnd);
+      }
+      if (isUnknown(group.leaves, (leaf - number * GROUP_LEAVES) * DIGEST_SIZE)) pushRun(left, leaf, 1);
+    }
+  }
+  return left;
 }
 
 async function markUnknown(

@@ -18,6 +18,8 @@ const plan: CopyPlan = {
   targetZeroed: true,
 };
 
+const changed: CopyPlan = { ...plan, verify: 'changed' };
+
 function leaf(fill: number): Uint8Array {
   return new Uint8Array(LEAF_SIZE).fill(fill);
 }
@@ -29,6 +31,7 @@ async function copy(
   target: SparseBytes,
   dieAt = Number.POSITIVE_INFINITY,
   seed = 1,
+  wanted = plan,
 ): Promise<{ target: SparseBytes; result: CopyResult | null }> {
   const doom = new Doom(dieAt);
   const to = new VolatileDisk(target, seededRandom(seed), doom);
@@ -37,7 +40,7 @@ async function copy(
       source: new VolatileDisk(source, seededRandom(seed + 1), doom),
       target: to,
       store: new DoomedStore(table, doom, seededRandom(seed + 2)),
-      plan,
+      plan: wanted,
     });
     return { target: to.durable, result };
   } catch (error) {
@@ -86,6 +89,36 @@ describe('what is sent again after an interruption', () => {
       again += intended.length;
     }
     expect(again).toBeGreaterThan(0);
+  });
+
+  it('is counted once for each leaf when a second interruption comes before all of it was begun again', async () => {
+    const groups = 4;
+    const source = new SparseBytes(groups * GROUP_LEAVES * LEAF_SIZE);
+    const data = new Set([0, 1, 2, 3].flatMap((group) => [0, 300, 600].map((at) => group * GROUP_LEAVES + at)));
+    for (const index of data) source.write(index * LEAF_SIZE, leaf((index % 250) + 1));
+    const begun = ({ progress }: StoredTable) =>
+      (progress?.intent ?? [])
+        .flatMap((run) => Array.from({ length: run.count }, (_, i) => run.first + i))
+        .filter((index) => data.has(index));
+    // The moment before the first run is through: everything is begun, nothing recorded.
+    let dieAt = 1;
+    const dying = async () => {
+      const table = new StoredTable();
+      return { table, ...(await copy(table, source, new SparseBytes(source.size), dieAt, 1, changed)) };
+    };
+    for (let at = await dying(); begun(at.table).length < data.size; at = await dying()) dieAt += 1;
+    let carried = 0;
+    for (let dieAgainAt = 4; dieAgainAt <= 20; dieAgainAt += 2) {
+      const { table, target } = await dying();
+      const second = await copy(table, source, target, dieAgainAt, 100 + dieAgainAt, changed);
+      if (second.result !== null) break;
+      const left = begun(table).length;
+      const third = await copy(table, source, second.target, Number.POSITIVE_INFINITY, 200, changed);
+      expect(third.target.differs(source)).toBe(-1);
+      expect(third.result?.counters.bytesResent, `killed again at ${dieAgainAt}`).toBe(data.size * LEAF_SIZE);
+      if (left < data.size) carried += 1;
+    }
+    expect(carried).toBeGreaterThan(0);
   });
 });
 
