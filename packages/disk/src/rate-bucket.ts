@@ -34,13 +34,25 @@ export class RateBucket {
     return buffer;
   }
 
-  /** Bytes per second; 0: unlimited. May be changed at any time, counts from the next grant. */
+  /**
+   * Bytes per second; 0: unlimited. May be changed at any time: what was granted ahead at the old limit takes its time at
+   * the new one.
+   */
   get limit(): number {
     return Number(Atomics.load(this.#state, RATE));
   }
 
   set limit(bytesPerSecond: number) {
-    Atomics.store(this.#state, RATE, BigInt(Math.max(0, Math.floor(bytesPerSecond))));
+    const rate = BigInt(Math.max(0, Math.floor(bytesPerSecond)));
+    const before = Atomics.exchange(this.#state, RATE, rate);
+    if (before === rate || before === 0n) return;
+    for (;;) {
+      const now = this.#clock();
+      const due = Atomics.load(this.#state, DUE);
+      if (due <= now) return;
+      const next = rate === 0n ? now : now + ((due - now) * before) / rate;
+      if (Atomics.compareExchange(this.#state, DUE, due, next) === due) return;
+    }
   }
 
   /** Bytes that can be granted at once at most. */

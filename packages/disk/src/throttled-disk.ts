@@ -7,6 +7,9 @@ import { WrappedDisk } from './wrapped-disk.ts';
 /** Pieces end on such a boundary, so that servers with large blocks need not read before writing. */
 const ALIGN = 4_096;
 
+/** A limit may be raised while somebody waits for a grant under the old one: ask again that soon, ms. */
+const ASK_AGAIN_MS = 500;
+
 /**
  * Keeps reads and writes within every one of the buckets. Requests larger than a bucket's burst go in pieces; zeroes
  * send no bytes and are free. Bytes are granted by all buckets at the same moment or by none, so none is overrun by
@@ -77,7 +80,7 @@ export class ThrottledDisk extends WrappedDisk {
       if (wait === 0) return;
       for (const bucket of taken) bucket.giveBack(bytes);
       // An abort ends the sleep; the loop then reports it.
-      await sleep(wait, undefined, signal ? { signal } : {}).catch(() => undefined);
+      await sleep(Math.min(wait, ASK_AGAIN_MS), undefined, signal ? { signal } : {}).catch(() => undefined);
     }
   }
 }

@@ -96,6 +96,20 @@ describe('a rate bucket', () => {
     expect(bucket.take(30)).toBe(0);
     expect(new RateBucket(bucket.shared).limit).toBe(1_000);
   });
+
+  it('takes the time of the new limit for what was granted at the old one', () => {
+    let now = 0n;
+    const bucket = new RateBucket(1, () => now);
+    expect(bucket.take(4_096)).toBe(0);
+    const wait = bucket.take(4_096);
+    expect(wait).toBeGreaterThan(4_000_000);
+    bucket.limit = 4_096_000;
+    expect(bucket.take(4_096)).toBe(0);
+    bucket.limit = 4_096;
+    expect(bucket.take(4_096)).toBeGreaterThan(1_900);
+    now += 2_000_000_000n;
+    expect(bucket.take(4_096)).toBe(0);
+  });
 });
 
 describe('a throttled disk', () => {

@@ -40,6 +40,7 @@ import type {
   StartedExecution,
   UpdateTransferRequest,
 } from './engine-client.ts';
+import { limitTransfer } from './limit-transfer.ts';
 import { News } from './news.ts';
 import { refuseUnfitPools } from './pools/fit.ts';
 import { actOnPool } from './pools/start-operation.ts';
@@ -97,6 +98,10 @@ class PostgresEngineClient implements EngineClient {
       await refuseWhileDeploying(place, transfer);
       return started(await startUpdate(place, transfer, request.change(transfer)));
     });
+  }
+
+  limitTransfer(transferId: string, rateLimit: number | null): Promise<void> {
+    return this.#start((place) => limitTransfer(place, transferId, rateLimit));
   }
 
   deploy(request: DeployTransferRequest): Promise<StartedExecution & { deploymentId: string }> {

@@ -1,6 +1,14 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { ensureRegion, intendLedger, listReplicaDisks, mapRegions, markMade, putSetting } from '@godwit/store';
+import {
+  ensureRegion,
+  getTransfer,
+  intendLedger,
+  listReplicaDisks,
+  mapRegions,
+  markMade,
+  putSetting,
+} from '@godwit/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endpointRateSetting } from '../src/rate-limits.ts';
@@ -117,7 +125,10 @@ test('a limit of an endpoint or a transfer slows a copy that is under way, and l
   const origin = await it.endpoint('slow');
   const destination = await it.endpoint('dst');
   await putSetting(it.db, endpointRateSetting(destination), 100_000);
-  const transfer = await it.transfer(origin, destination, ['snail']);
+  // Hours at that pace: it ends only when a change counts for what runs, and for what waits for its bytes.
+  const transfer = await it.transfer(origin, destination, ['snail'], {
+    options: JSON.stringify({ rate_limit: 1_000 }),
+  });
   const worker = it.worker({ host: 'snail' });
   const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
   await it.eventually('it crawls', async () => {
@@ -126,7 +137,12 @@ test('a limit of an endpoint or a transfer slows a copy that is under way, and l
   });
   expect(await it.until(executionId, ['RUNNING'])).toBe('RUNNING');
   await putSetting(it.db, endpointRateSetting(destination), 0);
+  await expect(it.engine.limitTransfer(transfer.id, 0)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+  await it.engine.limitTransfer(transfer.id, 1_000_000_000);
   expect(await it.until(executionId)).toBe('COMPLETED');
+  expect((await getTransfer(it.db, transfer.id))?.options).toEqual({ rate_limit: 1_000_000_000 });
+  await it.engine.limitTransfer(transfer.id, null);
+  expect((await getTransfer(it.db, transfer.id))?.options).toEqual({});
   await expectEqualDisks(it, transfer.id, ['snail'], 'slow');
   await worker.kill();
 });
