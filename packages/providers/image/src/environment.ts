@@ -1,4 +1,4 @@
-import { choice } from '@godwit/provider';
+import { checkInput, choice, type TargetRequest } from '@godwit/provider';
 import { type Static, Type } from 'typebox';
 
 /** How a source is kept from changing while it is read. */
@@ -63,3 +63,8 @@ export const destinationEnvironmentSchema = Type.Object(
   },
   { additionalProperties: false },
 );
+
+/** @throws GodwitError INVALID_INPUT */
+export function destinationEnvironment(request: TargetRequest): Static<typeof destinationEnvironmentSchema> {
+  return checkInput(destinationEnvironmentSchema, request.environment, 'destination_environment');
+}

@@ -2,19 +2,18 @@ import { open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createImage, type DiskAddress, imageArguments, inspectImage, runTool, serveImage } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
-import {
-  checkInput,
-  type OpenDisks,
-  type ProviderContext,
-  type StorageMappings,
-  type TargetDisk,
-  type TargetProvider,
-  type TargetRequest,
+import type {
+  OpenDisks,
+  ProviderContext,
+  StorageMappings,
+  TargetDisk,
+  TargetProvider,
+  TargetRequest,
 } from '@godwit/provider';
 import { errorCode, fileName, openFolder, statOrNull } from './connection.ts';
 import { deployInstance, finalizeInstance, removeInstance } from './deploy.ts';
 import { deleteDiskSnapshots, restoreDisks, snapshotDisks } from './disk-snapshot.ts';
-import { type DiskFormat, destinationEnvironmentSchema, diskFormats } from './environment.ts';
+import { type DiskFormat, destinationEnvironment, destinationEnvironmentSchema, diskFormats } from './environment.ts';
 import { folderBackend } from './inventory.ts';
 import { mergeLayers } from './layers.ts';
 import { takeLease } from './lease.ts';
@@ -46,7 +45,7 @@ export const target: TargetProvider = {
 
 async function validate(ctx: ProviderContext, request: TargetRequest): Promise<void> {
   const root = await openFolder(ctx);
-  checkInput(destinationEnvironmentSchema, request.environment, 'destination_environment');
+  destinationEnvironment(request);
   replicaFolder(request.instance.name, request.key);
   for (const name of backendsIn(request.storageMappings)) {
     if (name === folderBackend) continue;
@@ -90,7 +89,7 @@ async function createDisks(
   existing: TargetDisk[],
 ): Promise<TargetDisk[]> {
   const root = await openFolder(ctx);
-  const environment = checkInput(destinationEnvironmentSchema, request.environment, 'destination_environment');
+  const environment = destinationEnvironment(request);
   const folder = replicaFolder(request.instance.name, request.key);
   const disks: TargetDisk[] = [];
   for (const { id, size_bytes: size } of request.instance.devices.disks) {

@@ -1,14 +1,7 @@
 import { posix } from 'node:path';
 import type { DiskAddress } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
-import {
-  checkInput,
-  type OpenDisks,
-  type ProviderContext,
-  type TargetDisk,
-  type TargetProvider,
-  type TargetRequest,
-} from '@godwit/provider';
+import type { OpenDisks, ProviderContext, TargetDisk, TargetProvider, TargetRequest } from '@godwit/provider';
 import { imageError } from './checkpoint.ts';
 import { type Host, openHost } from './connection.ts';
 import { deployInstance, finalizeInstance, refuseTakenName, removeInstance } from './deploy.ts';
@@ -43,13 +36,13 @@ export const target: TargetProvider = {
 };
 
 async function validate(ctx: ProviderContext, request: TargetRequest): Promise<void> {
-  checkInput(destinationEnvironmentSchema, request.environment, 'destination_environment');
+  const environment = destinationEnvironment(request);
   const host = await openHost(ctx);
   requireFiles(host);
   const needed = new Map<string, number>();
   for (const storage of storagesIn(request)) needed.set(await folderOf(host, storage), 0);
   for (const disk of request.instance.devices.disks) {
-    const folder = await folderOf(host, storageOf(disk, request.storageMappings, destinationEnvironment(request)));
+    const folder = await folderOf(host, storageOf(disk, request.storageMappings, environment));
     needed.set(folder, (needed.get(folder) ?? 0) + disk.size_bytes);
   }
   for (const [folder, bytes] of needed) await checkFolder(host, folder, bytes);
