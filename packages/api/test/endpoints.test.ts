@@ -205,6 +205,15 @@ describe('services', () => {
     const again = await api.admin.delete(`/services/${service.id}`);
     expect(again.json().error.message).toBe('0 service entries were soft deleted');
   });
+
+  test('are changed by what the body names alone', async () => {
+    const region = (await api.admin.post('/regions', { region: { name: 'south' } })).json().region.id;
+    const entered = { host: 'w2', binary: 'godwit-worker', topic: 'w', mapped_regions: [region] };
+    const { id } = (await api.admin.post('/services', { service: entered })).json().service;
+    const change = async (service: object) => (await api.admin.put(`/services/${id}`, { service })).json().service;
+    expect(await change({ enabled: false })).toMatchObject({ enabled: false, mapped_regions: [region] });
+    expect(await change({ mapped_regions: [] })).toMatchObject({ enabled: false, mapped_regions: [] });
+  });
 });
 
 describe('providers', () => {
