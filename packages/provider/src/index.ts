@@ -1,3 +1,4 @@
 export * from './provider.ts';
 export * from './schemas.ts';
+export * from './storage-mappings.ts';
 export * from './validation.ts';

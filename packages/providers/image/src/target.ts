@@ -2,13 +2,13 @@ import { open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createImage, type DiskAddress, imageArguments, inspectImage, runTool, serveImage } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
-import type {
-  OpenDisks,
-  ProviderContext,
-  StorageMappings,
-  TargetDisk,
-  TargetProvider,
-  TargetRequest,
+import {
+  type OpenDisks,
+  type ProviderContext,
+  storagesNamed,
+  type TargetDisk,
+  type TargetProvider,
+  type TargetRequest,
 } from '@godwit/provider';
 import { errorCode, fileName, openFolder, statOrNull } from './connection.ts';
 import { deployInstance, finalizeInstance, removeInstance } from './deploy.ts';
@@ -47,7 +47,7 @@ async function validate(ctx: ProviderContext, request: TargetRequest): Promise<v
   const root = await openFolder(ctx);
   destinationEnvironment(request);
   replicaFolder(request.instance.name, request.key);
-  for (const name of backendsIn(request.storageMappings)) {
+  for (const name of storagesNamed(request.storageMappings)) {
     if (name === folderBackend) continue;
     const reason = `storage_mappings: "${name}" is unknown; a folder has one storage, "${folderBackend}"`;
     throw new GodwitError('INVALID_INPUT', ctx.endpoint, { reason });
@@ -73,14 +73,6 @@ async function validate(ctx: ProviderContext, request: TargetRequest): Promise<v
   if (needed > bavail * bsize) {
     ctx.progress(`The disks hold up to ${needed} bytes, ${bavail * bsize} are free; only their data will take space`);
   }
-}
-
-function backendsIn(mappings: StorageMappings): string[] {
-  return [
-    ...(mappings.default ? [mappings.default] : []),
-    ...(mappings.backend_mappings ?? []).map(({ destination }) => destination),
-    ...(mappings.disk_mappings ?? []).map(({ destination }) => destination),
-  ];
 }
 
 async function createDisks(

@@ -1,5 +1,5 @@
 import { GodwitError, type InstanceInfo, type InstanceNic } from '@godwit/domain';
-import { checkInput, type StorageMappings, type TargetRequest } from '@godwit/provider';
+import { checkInput, mappedStorage, type StorageMappings, storagesNamed, type TargetRequest } from '@godwit/provider';
 import type { Static } from 'typebox';
 import type { Host } from './connection.ts';
 import { destinationEnvironmentSchema } from './environment.ts';
@@ -19,22 +19,14 @@ export function storageOf(
   mappings: StorageMappings,
   environment: DestinationEnvironment,
 ): string {
-  return (
-    mappings.disk_mappings?.find(({ disk_id }) => disk_id === disk.id)?.destination ??
-    mappings.backend_mappings?.find(({ source }) => source === disk.storage_backend_identifier)?.destination ??
-    mappings.default ??
-    environment.storage ??
-    'default'
-  );
+  return mappedStorage(disk, mappings) ?? environment.storage ?? 'default';
 }
 
 /** Every storage that a request names. */
 export function storagesIn(request: TargetRequest): string[] {
   const environment = destinationEnvironment(request);
   const named = [
-    ...(request.storageMappings.default ? [request.storageMappings.default] : []),
-    ...(request.storageMappings.backend_mappings ?? []).map(({ destination }) => destination),
-    ...(request.storageMappings.disk_mappings ?? []).map(({ destination }) => destination),
+    ...storagesNamed(request.storageMappings),
     ...request.instance.devices.disks.map((disk) => storageOf(disk, request.storageMappings, environment)),
   ];
   return [...new Set(named)];

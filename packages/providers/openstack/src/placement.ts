@@ -1,5 +1,5 @@
 import { GodwitError, type InstanceInfo, type InstanceNic } from '@godwit/domain';
-import { checkInput, type TargetRequest } from '@godwit/provider';
+import { checkInput, mappedStorage, storagesNamed, type TargetRequest } from '@godwit/provider';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import type { Cloud } from './client/cloud.ts';
@@ -18,26 +18,13 @@ export function typeOf(
   request: TargetRequest,
   environment: DestinationEnvironment,
 ): string | null {
-  const { storageMappings: mappings } = request;
-  return (
-    mappings.disk_mappings?.find(({ disk_id }) => disk_id === disk.id)?.destination ??
-    mappings.backend_mappings?.find(({ source }) => source === disk.storage_backend_identifier)?.destination ??
-    mappings.default ??
-    environment.volume_type ??
-    null
-  );
+  return mappedStorage(disk, request.storageMappings) ?? environment.volume_type ?? null;
 }
 
 /** Every volume type that a request names. */
 export function typesIn(request: TargetRequest): string[] {
-  const { storageMappings: mappings } = request;
-  const named = [
-    mappings.default ?? null,
-    ...(mappings.backend_mappings ?? []).map(({ destination }) => destination),
-    ...(mappings.disk_mappings ?? []).map(({ destination }) => destination),
-    destinationEnvironment(request).volume_type ?? null,
-  ];
-  return [...new Set(named.filter((name) => name !== null))];
+  const own = destinationEnvironment(request).volume_type;
+  return [...new Set([...storagesNamed(request.storageMappings), ...(own === undefined ? [] : [own])])];
 }
 
 /** A NIC and the network it goes to. */
