@@ -10,6 +10,9 @@ const repository = path.join(import.meta.dirname, '../..');
 /** The processes of one installation that a test may kill. */
 export type Role = 'worker' | 'api' | 'postgres';
 
+/** Statuses of an execution that has not ended. */
+const UNDER_WAY = ['RUNNING', 'UNEXECUTED', 'PENDING', 'CANCELLING', 'AWAITING_MINION_ALLOCATIONS'];
+
 export interface Answer {
   status: number;
   body: Record<string, unknown>;
@@ -193,7 +196,7 @@ export class Installation {
     for (const end = Date.now() + 900_000; Date.now() < end; await sleep(100)) {
       meanwhile();
       const now = await this.get<Execution>('GET', route, 'execution');
-      if (!['RUNNING', 'UNEXECUTED', 'PENDING', 'CANCELLING'].includes(now.status)) return now;
+      if (!UNDER_WAY.includes(now.status)) return now;
     }
     throw new Error(`${route} did not end within 15 minutes`);
   }

@@ -104,7 +104,7 @@ async function listen(api: Api, target: FollowTarget, doorbell: Doorbell, signal
 }
 
 /** No answer, or one that says "later". */
-function mayPass(error: unknown): boolean {
+export function mayPass(error: unknown): boolean {
   return isApiError(error) && [0, 502, 503, 504].includes(error.status);
 }
 

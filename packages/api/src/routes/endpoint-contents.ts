@@ -216,10 +216,12 @@ export function endpointContentRoutes(app: App, api: ApiContext): void {
         },
       },
       async (request) => {
-        const args = optionArguments(request.query);
+        const { environment: given, names: wanted } = optionArguments(request.query);
         const endpoint = await endpointOf(request);
-        refuseWithoutPools(api, endpoint.type, side);
-        const values = await api.engine.callProvider(endpoint.id, 'listOptions', { side, ...args });
+        const offered = poolOptions(api, endpoint.type, side);
+        const names = wanted.length === 0 ? offered : wanted.filter((name) => offered.includes(name));
+        const args = { side, environment: given, names };
+        const values = names.length === 0 ? [] : await api.engine.callProvider(endpoint.id, 'listOptions', args);
         return { [`${side}_minion_pool_options`]: values } as Static<typeof Answer>;
       },
     );
@@ -252,9 +254,11 @@ export function endpointContentRoutes(app: App, api: ApiContext): void {
   );
 }
 
-function refuseWithoutPools(api: ApiContext, type: string, side: 'source' | 'destination'): void {
+/** Names of the options that a pool has. @throws GodwitError ABSENT: no pools there */
+function poolOptions(api: ApiContext, type: string, side: 'source' | 'destination'): string[] {
   const provider = api.providers.get(type);
-  if (side === 'source' ? provider?.sourcePoolSchema : provider?.destinationPoolSchema) return;
+  const schema = side === 'source' ? provider?.sourcePoolSchema : provider?.destinationPoolSchema;
+  if (schema !== undefined) return Object.keys((schema as { properties?: object }).properties ?? {});
   const number = side === 'source' ? PROVIDER_TYPE.sourcePool : PROVIDER_TYPE.destinationPool;
   throw new GodwitError('ABSENT', type, { reason: `Provider not found for: ${type}, ${number}` });
 }

@@ -14,8 +14,11 @@ import {
   showFlags,
   text,
   toggle,
+  type WaitFlags,
+  waitFlags,
   wholeNumber,
 } from '../flags.ts';
+import { followPool } from '../follow-pool.ts';
 import { jsonOption } from '../json-option.ts';
 import { byCreation, endpointId } from '../lookup.ts';
 import { printList, printObject, requirePrintable } from '../print.ts';
@@ -71,6 +74,7 @@ const pool = args(argument('POOL', 'Id of the pool'));
 
 const create = buildCommand<
   ShowFlags &
+    WaitFlags &
     SharedFlags & { osType: string; platform: 'source' | 'destination'; endpointId: string; skipAllocation: boolean },
   [string],
   CliContext
@@ -85,6 +89,7 @@ const create = buildCommand<
       endpointId: requiredText('Endpoint (id or name) that they are made at', 'ENDPOINT'),
       skipAllocation: toggle('Make no machines yet'),
       ...sharedFlags,
+      ...waitFlags,
       ...showFlags,
     },
     aliases: outputAliases,
@@ -103,8 +108,9 @@ const create = buildCommand<
       platform: flags.platform,
       skip_allocation: flags.skipAllocation,
     };
-    const answer = await api.post('/minion_pools', { minion_pool: body });
-    await printObject(this, flags, detail(objectOf(answer, 'minion_pool')));
+    const made = objectOf(await api.post('/minion_pools', { minion_pool: body }), 'minion_pool');
+    const shown = flags.wait && !flags.skipAllocation ? await followPool(this, api, made, 'ALLOCATED') : made;
+    if (shown !== undefined) await printObject(this, flags, detail(shown));
   },
 });
 
@@ -168,30 +174,33 @@ const remove = buildCommand<Record<never, never>, [string], CliContext>({
 });
 
 function act(action: 'allocate' | 'refresh', brief: string) {
-  return buildCommand<ShowFlags, [string], CliContext>({
-    docs: docs(brief, [`godwit minion pool ${action} 51aa...`]),
-    parameters: { flags: showFlags, aliases: outputAliases, positional: pool },
+  return buildCommand<ShowFlags & WaitFlags, [string], CliContext>({
+    docs: docs(brief, [`godwit minion pool ${action} 51aa... --wait`]),
+    parameters: { flags: { ...waitFlags, ...showFlags }, aliases: outputAliases, positional: pool },
     async func(flags, id) {
       requirePrintable(flags, detail({}));
       const api = await this.connect();
-      const answer = await api.post(`/minion_pools/${id}/actions`, { [action]: null });
-      await printObject(this, flags, detail(objectOf(answer, 'minion_pool')));
+      const begun = objectOf(await api.post(`/minion_pools/${id}/actions`, { [action]: null }), 'minion_pool');
+      const shown = flags.wait ? await followPool(this, api, begun, 'ALLOCATED') : begun;
+      if (shown !== undefined) await printObject(this, flags, detail(shown));
     },
   });
 }
 
-const deallocate = buildCommand<ShowFlags & { force: boolean }, [string], CliContext>({
-  docs: docs('Remove the machines of a pool', ['godwit minion pool deallocate 51aa...']),
+const deallocate = buildCommand<ShowFlags & WaitFlags & { force: boolean }, [string], CliContext>({
+  docs: docs('Remove the machines of a pool', ['godwit minion pool deallocate 51aa... --wait']),
   parameters: {
-    flags: { force: toggle('From any state, also machines in use'), ...showFlags },
+    flags: { force: toggle('From any state, also machines in use'), ...waitFlags, ...showFlags },
     aliases: outputAliases,
     positional: pool,
   },
   async func(flags, id) {
     requirePrintable(flags, detail({}));
     const api = await this.connect();
-    const answer = await api.post(`/minion_pools/${id}/actions`, { deallocate: { force: flags.force } });
-    await printObject(this, flags, detail(objectOf(answer, 'minion_pool')));
+    const body = { deallocate: { force: flags.force } };
+    const begun = objectOf(await api.post(`/minion_pools/${id}/actions`, body), 'minion_pool');
+    const shown = flags.wait ? await followPool(this, api, begun, 'DEALLOCATED') : begun;
+    if (shown !== undefined) await printObject(this, flags, detail(shown));
   },
 });
 

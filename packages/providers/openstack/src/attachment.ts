@@ -70,6 +70,16 @@ async function takeFrom(cloud: Cloud, volumeId: string, serverId: string): Promi
   if (holder !== null) await cloud.compute.detach(serverId, volumeId);
 }
 
+/** Takes a volume from the minions that it hangs on: machines of pools stay when their user dies. */
+export async function takeFromMinions(cloud: Cloud, volumeId: string): Promise<void> {
+  const volume = await orNull(cloud.volumes.volume(volumeId));
+  if (volume?.status !== 'in-use') return;
+  for (const { server_id: holder } of volume.attachments ?? []) {
+    const server = holder === undefined ? null : await orNull(cloud.compute.server(holder));
+    if (server?.metadata?.godwit_role === 'minion') await detachVolumes(cloud, server.id, [volumeId]);
+  }
+}
+
 /** Detaches; gone already is success. */
 export async function detachVolumes(cloud: Cloud, serverId: string, volumeIds: readonly string[]): Promise<void> {
   const attached = await orNull(cloud.compute.attachments(serverId));

@@ -182,5 +182,20 @@ export const destinationEnvironmentSchema = Type.Object(
 );
 export type DestinationEnvironment = Static<typeof destinationEnvironmentSchema>;
 
+const { data_path: _, ...machineFields } = minionFields;
+
+/** Options of a pool, of either side: what its machines are made from. */
+export const poolSchema = Type.Object(
+  {
+    ...machineFields,
+    minion_image: Type.String({
+      title: 'Minion image',
+      minLength: 1,
+      description: 'A Linux image that runs cloud-init or user data scripts and an SSH server',
+    }),
+  },
+  { additionalProperties: false, title: 'Minion pool' },
+);
+
 /** What both environments say about minions. */
 export type MinionEnvironment = Pick<SourceEnvironment, keyof typeof minionFields>;

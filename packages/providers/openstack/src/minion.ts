@@ -7,6 +7,7 @@ import { credentialsOf } from './connection.ts';
 import type { MinionEnvironment } from './environment.ts';
 import { hostKeyScript, hostKeysIn, packHostKeys, unpackHostKeys } from './host-key.ts';
 import { isMarked, marksOf, PREFIX, tagOf } from './mark.ts';
+import { takeGroup } from './minion-group.ts';
 import { minionKey } from './minion-key.ts';
 import { findOrCreate, gone, makeReady, orNull, waitUntil } from './wait.ts';
 
@@ -119,6 +120,7 @@ export function announceMinion(ctx: ProviderContext, key: string): Promise<Ledge
 /**
  * The minion of that key, running and reachable as far as the cloud tells; made when there is none.
  *
+ * @param sharedGroup security group of its pool; absent: one of its own
  * @throws GodwitError BUSY: parts of it vanished meanwhile, such as those of an earlier execution that are being removed
  */
 export async function openMinion(
@@ -126,9 +128,10 @@ export async function openMinion(
   ctx: ProviderContext,
   key: string,
   environment: MinionEnvironment,
+  sharedGroup?: string,
 ): Promise<Minion> {
   try {
-    return await takeMinion(cloud, ctx, key, environment);
+    return await takeMinion(cloud, ctx, key, environment, sharedGroup);
   } catch (error) {
     if (!(error instanceof GodwitError) || !isVanished(error)) throw error;
     const reason = `parts of it vanished (${error.message})`;
@@ -148,6 +151,7 @@ async function takeMinion(
   ctx: ProviderContext,
   key: string,
   environment: MinionEnvironment,
+  sharedGroup: string | undefined,
 ): Promise<Minion> {
   const name = minionName(key);
   const entry = await announceMinion(ctx, key);
@@ -155,7 +159,8 @@ async function takeMinion(
   const sshKey = minionKey(credentials, name);
   const parts = await partsOf(cloud, environment);
   await takeKeypair(cloud, key, sshKey.publicKey);
-  const port = await takePort(cloud, key, parts.network, environment.minion_allowed_cidr ?? '0.0.0.0/0');
+  const group = sharedGroup ?? (await takeGroup(cloud, name, key, environment.minion_allowed_cidr));
+  const port = await takePort(cloud, key, parts.network, group);
   const host = await takeAddress(cloud, key, port, parts.floatingNetwork);
   const found = await findMinion(cloud, key);
   const going = found?.['OS-EXT-STS:task_state'] === 'deleting' || found?.status === 'DELETED';
@@ -190,7 +195,8 @@ async function takeMinion(
   return { server: active, host, user, privateKey: sshKey.privateKey, hostKeys };
 }
 
-async function findMinion(cloud: Cloud, key: string): Promise<Server | null> {
+/** The machine of that key, or null. */
+export async function findMinion(cloud: Cloud, key: string): Promise<Server | null> {
   const name = minionName(key);
   const servers = await cloud.compute.servers({ name: `^${name}$` });
   return servers.find((server) => server.name === name && isMarked(server.metadata, key, 'minion')) ?? null;
@@ -219,35 +225,12 @@ function sameKey(a: string, b: string): boolean {
   return a.trim().split(/\s+/).slice(0, 2).join(' ') === b.trim().split(/\s+/).slice(0, 2).join(' ');
 }
 
-async function takePort(cloud: Cloud, key: string, network: string, cidr: string): Promise<Port> {
+async function takePort(cloud: Cloud, key: string, network: string, group: string): Promise<Port> {
   const name = minionName(key);
-  const project = await cloud.projectId();
-  const group = await findOrCreate(
-    async () => (await cloud.network.securityGroups({ name, project_id: project }))[0] ?? null,
-    async () => {
-      const made = await cloud.network.createSecurityGroup(name, `SSH to a Godwit minion (${tagOf(key)})`);
-      await cloud.network.setTags('security-groups', made.id, [tagOf(key)]);
-      return made;
-    },
-  );
-  const open = (group.security_group_rules ?? []).some(
-    (rule) => rule.direction === 'ingress' && rule.protocol === 'tcp',
-  );
-  if (!open) {
-    await cloud.network.createRule({
-      security_group_id: group.id,
-      direction: 'ingress',
-      ethertype: cidr.includes(':') ? 'IPv6' : 'IPv4',
-      protocol: 'tcp',
-      port_range_min: 22,
-      port_range_max: 22,
-      remote_ip_prefix: cidr,
-    });
-  }
   return findOrCreate(
     async () => (await cloud.network.ports({ name }))[0] ?? null,
     async () => {
-      const made = await cloud.network.createPort({ name, network_id: network, security_groups: [group.id] });
+      const made = await cloud.network.createPort({ name, network_id: network, security_groups: [group] });
       await cloud.network.setTags('ports', made.id, [tagOf(key)]);
       return made;
     },
@@ -271,8 +254,8 @@ async function takeAddress(cloud: Cloud, key: string, port: Port, floatingNetwor
   return floating.floating_ip_address;
 }
 
-/** @throws GodwitError NO_CAPACITY, PLATFORM_ERROR */
-async function running(cloud: Cloud, server: Server): Promise<Server> {
+/** The server when it is ACTIVE; started when it is off. @throws GodwitError NO_CAPACITY, PLATFORM_ERROR */
+export async function running(cloud: Cloud, server: Server): Promise<Server> {
   const object = `minion ${server.name} of ${cloud.label}`;
   if (server.status === 'SHUTOFF') await cloud.compute.action(server.id, { 'os-start': null });
   return waitUntil(

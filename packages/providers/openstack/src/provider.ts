@@ -2,6 +2,7 @@ import type { Provider } from '@godwit/provider';
 import { connectionSchema } from './connection.ts';
 import { getInstance, listInstances, listNetworks, listStorage, validateConnection } from './inventory.ts';
 import { listOptions } from './options.ts';
+import { pools } from './pools.ts';
 import { remove } from './remove.ts';
 import { source } from './source.ts';
 import { target } from './target.ts';
@@ -19,4 +20,5 @@ export const openstackProvider: Provider = {
   remove,
   source,
   target,
+  pools,
 };

@@ -6,6 +6,7 @@ import { removeDeployed } from './deploy.ts';
 import { deleteDiskSnapshot } from './disk-snapshot.ts';
 import { checkKey, isMarked } from './mark.ts';
 import { removeMinion } from './minion.ts';
+import { removeShared } from './pools.ts';
 import { replicaOf } from './replica.ts';
 import { removeSnapshot } from './source.ts';
 import { deleteVolume } from './source-things.ts';
@@ -26,6 +27,8 @@ export async function remove(ctx: ProviderContext, entry: LedgerEntry): Promise<
       return deleteDiskSnapshot(openCloud(ctx), checkKey(text(handle, 'key')), text(handle, 'volume'));
     case 'instance':
       return removeDeployed(openCloud(ctx), ctx, handle);
+    case 'pool':
+      return removeShared(openCloud(ctx), checkKey(text(handle, 'key')));
     case 'network':
       return removeTestNetworks(openCloud(ctx), checkKey(text(handle, 'key')));
     default:

@@ -49,7 +49,7 @@ export async function serveVolumes(
   });
   const agent = await pushing.catch(async (error: unknown) => {
     const failed = error instanceof GodwitError && error.code === 'CONNECTION_FAILED';
-    if (failed && !answers && !ctx.signal.aborted) {
+    if (failed && !answers && ctx.pool === undefined && !ctx.signal.aborted) {
       ctx.progress(`Minion ${minion.server.name} does not answer; another takes its place`);
       await deleteServer(cloud, minion.server);
     }

@@ -1,5 +1,6 @@
 import { GodwitError } from '@godwit/domain';
 import type { ProviderContext } from '@godwit/provider';
+import { takeFromMinions } from './attachment.ts';
 import type { Volume, VolumeSnapshot } from './client/block-storage.ts';
 import type { Cloud } from './client/cloud.ts';
 import type { Image } from './client/image.ts';
@@ -147,8 +148,9 @@ async function groupSnapshots(cloud: Cloud, key: string) {
   }
 }
 
-/** Deletes a volume when nothing holds it any more, and waits until it is gone. */
+/** Deletes a volume when nothing holds it any more, and waits until it is gone. A minion that still holds it lets go. */
 export async function deleteVolume(cloud: Cloud, id: string): Promise<void> {
+  await takeFromMinions(cloud, id);
   const object = `volume ${id} of ${cloud.label}`;
   const seen = await waitUntil(
     cloud.signal,

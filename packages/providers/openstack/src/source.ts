@@ -17,6 +17,7 @@ import { openImages } from './image-path.ts';
 import { type FoundServer, findServer, GIB, isRunning } from './inventory.ts';
 import { checkKey, PREFIX } from './mark.ts';
 import { openMinion, whyNoMinion } from './minion.ts';
+import { pooledMinion } from './pool-machine.ts';
 import { serveVolumes } from './serve.ts';
 import { frozenImages, frozenVolumes, removeSource, sourceVolumes, thawedVolume } from './source-things.ts';
 import { orNull, waitUntil } from './wait.ts';
@@ -64,7 +65,7 @@ async function validate(ctx: ProviderContext, instance: string, given: JsonObjec
   const found = await findServer(cloud, instance);
   refuseUnreadable(cloud, found, environment);
   await wayOf(cloud, found, environment);
-  await choosePath(cloud, environment);
+  await choosePath(cloud, environment, ctx.pool !== undefined);
   const { volumes } = found;
   const limits = await cloud.volumes.limits();
   const size = volumes.reduce((sum, volume) => sum + volume.size, 0);
@@ -110,9 +111,11 @@ function refuseUnreadable(cloud: Cloud, found: FoundServer, environment: SourceE
 async function choosePath(
   cloud: Cloud,
   environment: SourceEnvironment,
+  pooled: boolean,
 ): Promise<{ path: 'minion' | 'glance'; because: string }> {
   const asked = environment.data_path ?? 'auto';
   if (asked === 'glance') return { path: 'glance', because: 'as asked' };
+  if (pooled) return { path: 'minion', because: 'through a machine of a pool' };
   const missing = await whyNoMinion(cloud, environment);
   if (missing === null)
     return { path: 'minion', because: asked === 'minion' ? 'as asked' : 'it moves only what differs' };
@@ -126,7 +129,7 @@ async function snapshot(ctx: ProviderContext, request: SnapshotRequest): Promise
   const key = checkKey(request.key);
   const found = await findServer(cloud, request.instance);
   refuseUnreadable(cloud, found, environment);
-  const { path, because } = await choosePath(cloud, environment);
+  const { path, because } = await choosePath(cloud, environment, ctx.pool !== undefined);
   const before = await isFrozen(cloud, key, found);
   if (request.resume && !before)
     throw new GodwitError('SNAPSHOT_LOST', `instance ${found.server.name} of ${cloud.label}`);
@@ -191,7 +194,7 @@ async function open(ctx: ProviderContext, taken: Snapshot): Promise<OpenDisks> {
       return { id, volume: volume.id };
     }),
   );
-  const minion = openMinion(cloud, ctx, taken.key, environment);
+  const minion = pooledMinion(cloud, ctx) ?? openMinion(cloud, ctx, taken.key, environment);
   const [made, machine] = await Promise.all([making, minion]);
   const volumes = made.map((end) => {
     if (end.status === 'rejected') throw end.reason;

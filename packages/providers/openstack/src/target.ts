@@ -13,6 +13,7 @@ import { GIB } from './inventory.ts';
 import { checkKey, isMarked, marksOf } from './mark.ts';
 import { openMinion, whyNoMinion } from './minion.ts';
 import { checkNames, destinationEnvironment, typeOf } from './placement.ts';
+import { pooledMinion } from './pool-machine.ts';
 import {
   diskName,
   type FileReplica,
@@ -46,7 +47,7 @@ async function validate(ctx: ProviderContext, request: TargetRequest): Promise<v
   const environment = destinationEnvironment(request);
   const cloud = openCloud(ctx);
   await checkNames(cloud, request);
-  await choosePath(cloud, environment);
+  await choosePath(cloud, environment, ctx.pool !== undefined);
   const key = checkKey(request.key);
   const present = await replicaVolumes(cloud, key);
   const missing = request.instance.devices.disks.filter(
@@ -62,8 +63,10 @@ async function validate(ctx: ProviderContext, request: TargetRequest): Promise<v
 async function choosePath(
   cloud: Cloud,
   environment: DestinationEnvironment,
+  pooled: boolean,
 ): Promise<{ path: 'minion' | 'glance'; because: string }> {
   const asked = environment.data_path ?? 'auto';
+  if (pooled && asked !== 'glance') return { path: 'minion', because: 'through a machine of a pool' };
   const missing = asked === 'glance' ? 'as asked' : await whyNoMinion(cloud, environment);
   if (missing === null)
     return { path: 'minion', because: asked === 'minion' ? 'as asked' : 'only what differs is sent' };
@@ -97,7 +100,7 @@ async function createDisks(
   const environment = destinationEnvironment(request);
   const cloud = openCloud(ctx);
   checkKey(request.key);
-  const { path, because } = await choosePath(cloud, environment);
+  const { path, because } = await choosePath(cloud, environment, ctx.pool !== undefined);
   if (existing.length === 0) ctx.progress(`The bytes go into ${cloud.label} by ${path} (${because})`);
   const ends = await Promise.allSettled(
     request.instance.devices.disks.map((disk) => {
@@ -257,7 +260,7 @@ async function openVolumes(ctx: ProviderContext, replicas: VolumeReplica[], read
     }
     if (volume.metadata?.godwit_zeroed === undefined) fresh.push(replica);
   }
-  const minion = await openMinion(cloud, ctx, first.key, first.environment);
+  const minion = await (pooledMinion(cloud, ctx) ?? openMinion(cloud, ctx, first.key, first.environment));
   const serve = (list: VolumeReplica[], onlyRead: boolean) =>
     serveVolumes(
       cloud,

@@ -20,6 +20,7 @@ const serverSchema = Type.Object({
   'OS-EXT-AZ:availability_zone': nullable(Type.String()),
   fault: Type.Optional(Type.Object({ message: Type.Optional(Type.String()) })),
   created: Type.Optional(Type.String()),
+  updated: Type.Optional(Type.String()),
   image: Type.Union([Type.Object({ id: Type.String() }), Type.String(), Type.Null()]),
   flavor: Type.Object({
     original_name: Type.Optional(Type.String()),
