@@ -1,11 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { CloudApi } from './cloud-api.ts';
+import { CloudApi, type Credentials } from './cloud-api.ts';
 import { runningClouds } from './clouds.ts';
 import { createTenant, type Tenant } from './tenant.ts';
 
@@ -103,7 +104,69 @@ const endpoint = (name: string, connection_info: object) => ({ endpoint: { name,
 const idOf = (answer: { body: Record<string, unknown> }, noun: string): string =>
   (answer.body[noun] as { id: string }).id;
 
+/** The command line, signed in as somebody of the cloud and by nothing else. */
+async function godwit({ authUrl, user, password, project, domain, region }: Credentials, ...words: string[]) {
+  const program = path.join(repository, 'packages/cli/bin/godwit.js');
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...words], {
+    env: {
+      PATH: process.env.PATH,
+      HOME: home,
+      GODWIT_HOME: path.join(home, 'nobody'),
+      OS_AUTH_URL: authUrl,
+      OS_USERNAME: user,
+      OS_PASSWORD: password,
+      OS_PROJECT_NAME: project,
+      OS_USER_DOMAIN_NAME: domain,
+      OS_PROJECT_DOMAIN_NAME: domain,
+      OS_REGION_NAME: region,
+    },
+  });
+  return stdout;
+}
+
+/** What the catalog says of Godwit: `type interface URL`. */
+async function registered(admin: CloudApi): Promise<string[]> {
+  const lines: string[] = [];
+  for (const type of ['migration', 'coriolis-logger']) {
+    for (const { id } of await admin.list<{ id: string }>('identity', `/services?type=${type}`, 'services')) {
+      const route = `/endpoints?service_id=${id}`;
+      const endpoints = await admin.list<{ interface: string; url: string }>('identity', route, 'endpoints');
+      lines.push(...endpoints.map((endpoint) => `${type} ${endpoint.interface} ${endpoint.url}`));
+    }
+  }
+  return lines.sort();
+}
+
+async function unregister(admin: CloudApi): Promise<void> {
+  for (const type of ['migration', 'coriolis-logger']) {
+    for (const { id } of await admin.list<{ id: string }>('identity', `/services?type=${type}`, 'services')) {
+      await admin.remove('identity', `/services/${id}`);
+    }
+  }
+}
+
 describe('behind a Keystone', () => {
+  test('it is entered into the catalog once, corrected by another run, and found there by tenants', async () => {
+    const { admin, cloud } = one;
+    try {
+      const root = (
+        await godwit(cloud.adminCredentials, 'keystone', 'register', '--url', 'http://127.0.0.1:9/')
+      ).trim();
+      expect(root).toBe(`registered http://127.0.0.1:9 in ${cloud.region}`);
+      await godwit(cloud.adminCredentials, 'keystone', 'register', '--url', url);
+      const faces = ['admin', 'internal', 'public'];
+      expect(await registered(admin)).toEqual([
+        ...faces.map((face) => `coriolis-logger ${face} ${url}/logs/api/v1`),
+        ...faces.map((face) => `migration ${face} ${url}/v1/%(project_id)s`),
+      ]);
+      expect(await godwit(one.credentials, 'provider', 'list', '-f', 'csv')).toContain('image');
+      await expect(godwit(one.credentials, 'keystone', 'register', '--url', url)).rejects.toThrow('403');
+    } finally {
+      await unregister(admin);
+    }
+    await expect(godwit(one.credentials, 'provider', 'list')).rejects.toThrow('migration');
+  });
+
   test('its tokens are let in, to the project that they are for', async () => {
     const token = one.api.token;
     expect((await call(token, 'GET', '/transfers')).body).toEqual({ transfers: [] });
