@@ -23,13 +23,13 @@ import { auditRoutes } from './routes/audit.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
 import { diagnosticsRoutes } from './routes/diagnostics.ts';
 import { endpointContentRoutes } from './routes/endpoint-contents.ts';
-import { endpointLimitRoutes } from './routes/endpoint-limits.ts';
 import { endpointRoutes } from './routes/endpoints.ts';
 import { eventRoutes } from './routes/events.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
 import { identityRoutes } from './routes/identity.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
+import { endpointLimitRoutes, transferLimitRoutes } from './routes/limits.ts';
 import { logRoutes } from './routes/logs.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { minionPoolRoutes } from './routes/minion-pools.ts';
@@ -128,6 +128,7 @@ const PROJECT_ROUTES = [
   endpointContentRoutes,
   endpointLimitRoutes,
   transferRoutes,
+  transferLimitRoutes,
   replicaDiskRoutes,
   executionRoutes,
   scheduleRoutes,

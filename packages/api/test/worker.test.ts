@@ -104,6 +104,22 @@ describe('what lies behind an endpoint', () => {
   });
 });
 
+describe('limits of a transfer', () => {
+  test('are set and lifted, also while it runs', async () => {
+    const ends = { origin_endpoint_id: from, destination_endpoint_id: to, instances: [WEB] };
+    const { id } = (await member.post('/transfers', { transfer: { ...ends, options: { verify: 'whole' } } })).json()
+      .transfer;
+    const limits = (rate_limit: unknown) => member.put(`/transfers/${id}/limits`, { limits: { rate_limit } });
+    expect((await limits(65_536)).json()).toEqual({ limits: { rate_limit: 65_536 } });
+    const run = (await member.post(`/transfers/${id}/executions`, { execution: {} })).json().execution.id;
+    expect((await limits(null)).json()).toEqual({ limits: { rate_limit: null } });
+    expect((await member.get(`/transfers/${id}`)).json().transfer.options).toEqual({ verify: 'whole' });
+    expect((await limits(0)).statusCode).toBe(400);
+    expect((await api.admin.get(`/transfers/${id}/limits`)).statusCode).toBe(200);
+    expect(await untilEnded(`/transfers/${id}/executions/${run}`)).toBe('COMPLETED');
+  });
+});
+
 describe('a transfer that runs', () => {
   let transfer: string;
   let execution: string;

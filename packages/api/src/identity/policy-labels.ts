@@ -25,6 +25,8 @@ const LABELS: Readonly<Record<string, string>> = {
     ...crud('Transfer'),
     listTransfersDetail: 'list',
     listTransferDisks: 'show',
+    getTransferLimits: 'show',
+    updateTransferLimits: 'update',
     actOnTransfer: 'delete_disks',
   }),
   ...of('transfer_executions', { ...crud('Execution'), listExecutionsDetail: 'list', actOnExecution: 'cancel' }),

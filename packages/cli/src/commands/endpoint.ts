@@ -28,7 +28,7 @@ import {
   optionRoutes,
   storageRoutes,
 } from './endpoint-inventory.ts';
-import { limitRoutes } from './endpoint-limits.ts';
+import { endpointLimits } from './limits.ts';
 
 interface ConnectionFlags {
   connection?: string;
@@ -221,7 +221,7 @@ export const routes = buildRouteMap<string, CliContext>({
     delete: remove,
     validate: buildRouteMap({ docs: { brief: 'Check an endpoint' }, routes: { connection: validateConnection } }),
     export: exportRoutes,
-    limits: limitRoutes,
+    limits: endpointLimits,
     instance: instanceRoutes,
     network: networkRoutes,
     storage: storageRoutes,

@@ -149,7 +149,7 @@ export const update = buildCommand<ShowFlags & SharedFlags & OptionFlags & WaitF
       'godwit transfer update 2c9e... --rate-limit 50MB/s',
       'godwit transfer update 2c9e... --rate-limit none',
     ],
-    'A rate limit counts for a copy under way within seconds.',
+    'Refused while it runs; the rate limit alone can be changed then too: "godwit transfer limits set".',
   ),
   parameters: {
     flags: { ...optionFlags, ...sharedFlags, ...waitFlags, ...showFlags },

@@ -22,6 +22,7 @@ import {
 } from '../flags.ts';
 import { printList, printObject, requirePrintable } from '../print.ts';
 import { formatBytes } from '../quantity.ts';
+import { transferLimits } from './limits.ts';
 import { executionRoutes } from './transfer-execution.ts';
 import { scheduleRoutes } from './transfer-schedule.ts';
 import { create, update } from './transfer-settings.ts';
@@ -173,6 +174,7 @@ export const routes = buildRouteMap<string, CliContext>({
       routes: { list: listDisks, delete: deleteDisks },
     }),
     execute,
+    limits: transferLimits,
     execution: executionRoutes,
     schedule: scheduleRoutes,
   },

@@ -1250,6 +1250,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/transfers/{transfer_id}/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Limits of a transfer */
+        get: operations["getTransferLimits"];
+        /**
+         * Set the limits of a transfer
+         * @description At any time: a copy under way keeps to it within seconds.
+         */
+        put: operations["updateTransferLimits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/transfers/{transfer_id}/schedules": {
         parameters: {
             query?: never;
@@ -3113,6 +3134,18 @@ export interface components {
             user_scripts?: {
                 [key: string]: unknown;
             } | null;
+        } & {
+            [key: string]: unknown;
+        };
+        TransferLimits: {
+            /** @description Bytes per second and direction, over all disks of the transfer; null: none */
+            rate_limit: number | null;
+        };
+        TransferLimitsAnswer: {
+            limits: components["schemas"]["TransferLimits"];
+        };
+        TransferLimitsUpdate: {
+            limits: components["schemas"]["TransferLimits"];
         } & {
             [key: string]: unknown;
         };
@@ -6845,6 +6878,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExecutionsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getTransferLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferLimitsAnswer"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateTransferLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                transfer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "limits": {
+                 *         "rate_limit": 104857600
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["TransferLimitsUpdate"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferLimitsAnswer"];
                 };
             };
             /** @description Refused */
