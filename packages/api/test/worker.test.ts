@@ -234,3 +234,74 @@ describe('a transfer that runs', () => {
     );
   });
 });
+
+describe('a minion pool', () => {
+  let vault: string;
+  let pool: string;
+  beforeAll(async () => {
+    const endpoint = { name: 'pooled', type: 'folder', connection_info: { path: api.installation.folder('pooled') } };
+    vault = (await member.post('/endpoints', { endpoint })).json().endpoint.id;
+  });
+  const shown = async () => (await member.get(`/minion_pools/${pool}`)).json().minion_pool;
+  const becomes = (status: string) =>
+    api.installation.eventually(`the pool is ${status}`, async () => (await shown()).status === status);
+
+  test('is made at once, tells its history and its machines, and is removed again', async () => {
+    const minion_pool = {
+      name: 'helpers',
+      endpoint_id: vault,
+      os_type: 'linux',
+      platform: 'destination',
+      environment_options: {},
+      minimum_minions: 2,
+    };
+    const made = (await member.post('/minion_pools', { minion_pool })).json().minion_pool;
+    pool = made.id;
+    expect(made.status).toBe('IN_MAINTENANCE');
+    await becomes('ALLOCATED');
+    const { events, minion_machines: machines, progress_updates: updates, shared_resources: shared } = await shown();
+    expect(machines).toHaveLength(2);
+    for (const machine of machines) {
+      expect(Object.keys(machine).sort()).toEqual(keysOf('minionMachine'));
+      expect(machine).toMatchObject({
+        pool_id: pool,
+        allocation_status: 'AVAILABLE',
+        power_status: 'POWERED_ON',
+        allocated_action: null,
+        connection_info: { ip: '127.0.0.1', port: 22, username: 'me' },
+      });
+    }
+    expect(Object.keys(shared)).toEqual(['path']);
+    expect(events.map((event: { index: number }) => event.index)).toEqual(events.map((_: unknown, n: number) => n + 1));
+    expect(updates.at(-1)).toMatchObject({ current_step: 3, total_steps: 3, message: 'Making 2 machine(s)' });
+    expect((await member.post(`/minion_pools/${pool}/actions`, { refresh: null })).json().minion_pool.status).toBe(
+      'IN_MAINTENANCE',
+    );
+    await becomes('ALLOCATED');
+    await member.post(`/minion_pools/${pool}/actions`, { deallocate: { force: false } });
+    await becomes('DEALLOCATED');
+    expect((await shown()).minion_machines).toEqual([]);
+    expect((await member.delete(`/minion_pools/${pool}`)).statusCode).toBe(204);
+  });
+
+  test('that does not fit a transfer is refused when the transfer is made', async () => {
+    const refusal = async (more: object) => {
+      const transfer = { origin_endpoint_id: from, destination_endpoint_id: vault, instances: [WEB], ...more };
+      const answer = await member.post('/transfers', { transfer });
+      expect(answer.statusCode).toBe(400);
+      return answer.json().error.message;
+    };
+    expect(await refusal({ destination_minion_pool_id: pool })).toContain('Could not find minion pool with ID');
+    const minion_pool = {
+      name: 'other',
+      endpoint_id: vault,
+      os_type: 'linux',
+      platform: 'source',
+      environment_options: {},
+      skip_allocation: true,
+    };
+    pool = (await member.post('/minion_pools', { minion_pool })).json().minion_pool.id;
+    expect(await refusal({ destination_minion_pool_id: pool })).toContain("is configured as a 'source' pool");
+    expect(await refusal({ origin_minion_pool_id: pool })).toContain('belongs to a different endpoint');
+  });
+});

@@ -1,4 +1,4 @@
-import { type ApiObject, numberAt, objectOf, textAt } from './api.ts';
+import { type ApiObject, listOf, numberAt, objectOf, textAt } from './api.ts';
 import { sortedUpdates } from './execution-view.ts';
 import { noProgress, observe, type ProgressState } from './progress.ts';
 
@@ -66,6 +66,12 @@ export function takeIn(state: FollowState, status: string, tasks: readonly ApiOb
         told.add(textAt(update, 'id'));
         lines.push(`${instance}: ${textAt(update, 'message')}`);
       }
+    }
+    for (const event of listOf(task, 'events')) {
+      // Why it waits, what is tried again; errors are told with the end of their task.
+      if (textAt(event, 'level') !== 'WARNING' || told.has(textAt(event, 'id'))) continue;
+      told.add(textAt(event, 'id'));
+      lines.push(`${instance}: ${textAt(event, 'message')}`);
     }
     const now = textAt(task, 'status');
     if (taskStatus.get(textAt(task, 'id')) === now || WAITING.has(now)) continue;

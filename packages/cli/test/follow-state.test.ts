@@ -30,6 +30,20 @@ describe('following an execution', () => {
     expect(takeIn(step.state, '', [task('SCHEDULED', { progress_updates: remarks })], 1).lines).toEqual([]);
   });
 
+  test('tells once why a task waits, and leaves errors to its end', () => {
+    const events = [
+      { id: 'e1', level: 'WARNING', message: "Waiting for 1 machine(s) of minion pool 'helpers'" },
+      { id: 'e2', level: 'ERROR', message: 'told with the end' },
+    ];
+    const waiting = [task('SCHEDULED', { events })];
+    const step = takeIn(followBegin, 'AWAITING_MINION_ALLOCATIONS', waiting, 0);
+    expect(step.lines).toEqual([
+      "web01: Waiting for 1 machine(s) of minion pool 'helpers'",
+      'Execution AWAITING_MINION_ALLOCATIONS',
+    ]);
+    expect(takeIn(step.state, 'AWAITING_MINION_ALLOCATIONS', waiting, 1).lines).toEqual([]);
+  });
+
   test('turns counters of disks into progress, not into remarks', () => {
     const disk = { disk_id: 'vda', size: 1000, done: 500, read: 500, sent: 100, skipped: 400 };
     const update = { id: 'u1', index: 1, message: 'copying vda', disk };

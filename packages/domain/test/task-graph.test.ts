@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { deriveExecutionStatus, EXECUTION_TRANSITIONS } from '../src/execution-status.ts';
 import type { TaskStatus } from '../src/statuses.ts';
 import { EXECUTION_STATUSES, TASK_STATUSES } from '../src/statuses.ts';
@@ -229,4 +229,43 @@ test('every plan depends only on tasks of its own instance that exist', () => {
       for (const parent of task.dependsOn) expect(byKey.get(parent)?.instance).toBe(task.instance);
     }
   }
+});
+
+describe('machines of pools', () => {
+  const uses = [
+    { instance: 'a', role: 'source', pool: 'p' },
+    { instance: 'a', role: 'destination', pool: 'q' },
+  ] as const;
+
+  test('are ready before the instance is shut down, and given back before what they held is deleted', () => {
+    const { order } = walk(planTransferExecution(['a', 'b'], true, uses), completes);
+    const at = (type: string) => order.indexOf(`a/${type}`);
+    for (const side of ['SOURCE', 'DESTINATION']) {
+      expect(at(`VALIDATE_${side}_MINION_POOL_COMPATIBILITY`)).toBeGreaterThan(at(`VALIDATE_TRANSFER_${side}_INPUTS`));
+      expect(at(`VALIDATE_${side}_MINION_POOL_COMPATIBILITY`)).toBeLessThan(at('SHUTDOWN_INSTANCE'));
+      expect(at(`RELEASE_${side}_MINION`)).toBeGreaterThan(at('REPLICATE_DISKS'));
+    }
+    expect(at('DELETE_TRANSFER_SOURCE_RESOURCES')).toBeGreaterThan(at('RELEASE_SOURCE_MINION'));
+    expect(at('DELETE_TRANSFER_TARGET_RESOURCES')).toBeGreaterThan(at('RELEASE_DESTINATION_MINION'));
+    expect(order.filter((id) => id.startsWith('b/') && id.includes('MINION'))).toEqual([]);
+  });
+
+  test('that were touched are given back, whatever fails; the others have no task to run', () => {
+    const plan = planTransferExecution(['a'], false, uses);
+    const failed = walk(plan, failing('a/VALIDATE_SOURCE_MINION_POOL_COMPATIBILITY'));
+    expect(failed.order).toContain('a/RELEASE_SOURCE_MINION');
+    expect(failed.order).not.toContain('a/REPLICATE_DISKS');
+    const early = walk(plan, failing('a/VALIDATE_TRANSFER_SOURCE_INPUTS'));
+    expect(early.order).not.toContain('a/RELEASE_SOURCE_MINION');
+    expect(deriveExecutionStatus(early.tasks, false)).toBe('ERROR');
+  });
+
+  test('surround the deployment that they prepare', () => {
+    const morphing = [{ instance: 'a', role: 'osmorphing', pool: 'p' }] as const;
+    const { order } = walk(planDeployment(['a'], true, morphing), failing('a/DEPLOY_INSTANCE_RESOURCES'));
+    expect(order.indexOf('a/VALIDATE_OSMORPHING_MINION_POOL_COMPATIBILITY')).toBeLessThan(
+      order.indexOf('a/CREATE_TRANSFER_DISK_SNAPSHOTS'),
+    );
+    expect(order).toContain('a/RELEASE_OSMORPHING_MINION');
+  });
 });

@@ -42,7 +42,7 @@ import type {
 } from './engine-client.ts';
 import { limitTransfer } from './limit-transfer.ts';
 import { News } from './news.ts';
-import { refuseUnfitPools } from './pools/fit.ts';
+import { poolsOf, refuseUnfitPools } from './pools/fit.ts';
 import { actOnPool } from './pools/start-operation.ts';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
 import {
@@ -54,6 +54,7 @@ import {
   startUpdate,
 } from './start.ts';
 import { type BoardTask, changeTasks, taskStates } from './task-board.ts';
+import { withChange } from './updated-transfer.ts';
 
 /** Connects the API process to the engine. Rejects with `DATABASE_UNAVAILABLE`. */
 export async function connectEngine(options: EngineClientOptions): Promise<EngineClient> {
@@ -96,7 +97,9 @@ class PostgresEngineClient implements EngineClient {
       const transfer = await lockedTransfer(place, request.transferId);
       await refuseWhileActive(place, transfer);
       await refuseWhileDeploying(place, transfer);
-      return started(await startUpdate(place, transfer, request.change(transfer)));
+      const change = request.change(transfer);
+      await refuseUnfitPools(place.trx, transfer, poolsOf(withChange(transfer, change)));
+      return started(await startUpdate(place, transfer, change));
     });
   }
 

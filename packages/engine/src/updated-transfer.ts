@@ -14,8 +14,12 @@ const JSON_COLUMNS: ReadonlySet<string> = new Set<keyof Transfer>([
 /** The transfer as the tasks of an execution see it: in an update, as it would become. */
 export function transferIn(execution: Execution, transfer: Transfer): Transfer {
   const { change } = execution.options;
-  if (execution.type !== 'transfer_update' || change === undefined) return transfer;
-  const entries = Object.entries(change).map(([column, value]) => [
+  return execution.type === 'transfer_update' && change !== undefined ? withChange(transfer, change) : transfer;
+}
+
+/** The transfer as a change would make it. */
+export function withChange(transfer: Transfer, change: object): Transfer {
+  const entries = Object.entries(change).map(([column, value]: [string, unknown]) => [
     column,
     JSON_COLUMNS.has(column) && typeof value === 'string' ? (JSON.parse(value) as unknown) : value,
   ]);

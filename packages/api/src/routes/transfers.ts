@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { JsonObject } from '@godwit/domain';
+import { poolsOf, refuseUnfitPools } from '@godwit/engine';
 import * as store from '@godwit/store';
 import type { FastifyRequest } from 'fastify';
 import { actionOf } from '../action-body.ts';
@@ -212,6 +213,11 @@ export async function createTransfer(
   const settings = newSettings(body, instances, endsOf(api, origin, destination));
   refuseSameEnds(origin.id, destination.id);
   await refuseSameConnection(api, origin, destination);
+  await refuseUnfitPools(
+    api.db,
+    { project_id: caller.projectId, origin_endpoint_id: origin.id, destination_endpoint_id: destination.id },
+    poolsOf({ ...settings, instances }),
+  );
   return store.insertTransfer(api.db, {
     project_id: caller.projectId,
     user_id: caller.userId,

@@ -1,4 +1,11 @@
-import { GodwitError, type MinionUse, whyPoolDoesNotFit } from '@godwit/domain';
+import {
+  GodwitError,
+  type MinionUse,
+  type PoolChoice,
+  usesOfDeployment,
+  usesOfTransfer,
+  whyPoolDoesNotFit,
+} from '@godwit/domain';
 import { type Db, getMinionPool } from '@godwit/store';
 
 /**
@@ -28,3 +35,9 @@ export async function refuseUnfitPools(
     }
   }
 }
+
+/** All pools that a transfer names, also those that only its deployments will use. */
+export const poolsOf = (transfer: PoolChoice): MinionUse[] => [
+  ...usesOfTransfer(transfer),
+  ...usesOfDeployment({ ...transfer, skip_os_morphing: false }),
+];
