@@ -15,6 +15,7 @@ import { buildGuest } from '../../testbed/guests/guest-build.ts';
 import { type LibvirtHost, startLibvirtHost } from '../../testbed/libvirt/libvirt-host.ts';
 import type { Godwit } from './godwit.ts';
 import { grid, summary } from './summary.ts';
+import type { Undo } from './undo.ts';
 
 const NAME = 'web01';
 /** A network of this name on both hosts: a bridge that leads nowhere. */
@@ -22,17 +23,13 @@ const NETWORK = 'lab';
 
 type Say = (line: string) => void;
 
-/** What the demo undoes at its end, newest first. */
-export type Undo = (() => Promise<void>)[];
-
 /** Moves a running guest with four disks between two libvirt/QEMU hosts. */
 export async function moveGuest(godwit: Godwit, folder: string, undo: Undo, say: Say): Promise<void> {
   say('Building the guest (once; it is kept in the cache), starting two libvirt/QEMU hosts');
-  const [guest, from, to] = await Promise.all([buildGuest(undefined, say), startLibvirtHost(), startLibvirtHost()]);
-  undo.push(
-    () => from.stop(),
-    () => to.stop(),
-  );
+  const starting = [startLibvirtHost(), startLibvirtHost()] as const;
+  // Named before they are there: the demo may be stopped while they start.
+  for (const host of starting) undo.push(() => host.then((started) => started.stop()));
+  const [guest, from, to] = await Promise.all([buildGuest(undefined, say), ...starting]);
   const disks = await Promise.all(
     guest.disks.map(async (disk) => {
       const file = path.join(from.images, path.basename(disk.path));

@@ -1,13 +1,12 @@
 // `npm run demo`: a real VM with four disks moves between two real hypervisors, and the demo says what it did.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { defaultCache } from '../../testbed/guests/guest-build.ts';
 import { diskPackages, ensurePackages, hypervisorPackages } from '../debian-packages.ts';
 import { moveFolder } from './folders.ts';
 import { startGodwit } from './godwit.ts';
-import { moveGuest, type Undo } from './hypervisors.ts';
+import { moveGuest } from './hypervisors.ts';
+import { makeDemoFolder, type Undo } from './undo.ts';
 
 const help = `Usage: npm run demo [-- --folders] [-- --keep]
 
@@ -52,22 +51,34 @@ if (folders && !values.folders) {
   );
 }
 
-const folder = mkdtempSync(path.join(tmpdir(), 'godwit-demo-'));
+const folder = makeDemoFolder();
 const undo: Undo = [];
 let ending: Promise<void> | undefined;
 const end = (): Promise<void> => {
   ending ??= (async () => {
-    for (const step of undo.reverse()) await step().catch((error: unknown) => console.error(String(error)));
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
+      await step().catch((error: unknown) => console.error(String(error)));
+    }
     rmSync(folder, { recursive: true, force: true });
   })();
   return ending;
 };
+const leave = (): never => {
+  console.log(
+    folders
+      ? '\nNothing was left behind.'
+      : `\nLeft behind: the Debian packages, and the built guest in ${defaultCache()}.`,
+  );
+  process.exit();
+};
 const interrupted = new Promise<void>((resolve) => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      console.log('\nStopping.');
+      if (ending === undefined) console.log('\nStopping.');
       resolve();
-      if (!values.keep || process.exitCode === undefined) void end().then(() => process.exit(130));
+      // Done and kept: stopping is what was asked for.
+      if (process.exitCode !== 0) process.exitCode = 130;
+      void end().then(leave);
     });
   }
 });
@@ -75,8 +86,7 @@ const interrupted = new Promise<void>((resolve) => {
 process.exitCode = 1;
 try {
   say('Starting Godwit: embedded Postgres, API, one worker');
-  const godwit = await startGodwit(folder);
-  undo.push(() => godwit.stop());
+  const godwit = await startGodwit(folder, undo);
   if (folders) await moveFolder(godwit, folder, say);
   else await moveGuest(godwit, folder, undo, say);
   process.exitCode = 0;
@@ -103,9 +113,4 @@ API documents: http://${godwit.listen}/docs   Ctrl-C ends it.`);
 } finally {
   await end();
 }
-console.log(
-  folders
-    ? '\nNothing was left behind.'
-    : `\nLeft behind: the Debian packages, and the built guest in ${defaultCache()}.`,
-);
-process.exit();
+leave();
