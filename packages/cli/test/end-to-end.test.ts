@@ -203,6 +203,21 @@ describe('lists and objects', () => {
     expect((await godwit(['project', 'show', 'old'])).stderr).toContain('There is no project "old"');
   });
 
+  test('of who is told of events, and of the logs', async () => {
+    const create = ['webhook', 'create', 'pager', '--url', 'http://127.0.0.1:9/', '--event', 'execution', '--disabled'];
+    expect(await done([...create, '-f', 'value', '-c', 'secret'])).toMatch(/^whsec_/);
+    expect(await done(['webhook', 'list', '-f', 'value', '-c', 'Name', '-c', 'Events'])).toContain('pager');
+    const update = ['webhook', 'update', 'pager', '--all-events', '--enabled', '-f', 'value', '-c', 'enabled'];
+    expect(await done(update)).toBe('True');
+    await done(['webhook', 'test', 'pager']);
+    expect(await done(['webhook', 'rotate', 'secret', 'pager', '-f', 'value', '-c', 'secret'])).toMatch(/^whsec_/);
+    expect((await godwit(['webhook', 'delivery', 'list', 'pager'])).code).toBe(0);
+    await done(['webhook', 'delete', 'pager']);
+    expect(await done(['log', 'list', '-f', 'value'])).toContain('worker');
+    expect(await done(['log', 'download', 'api', '--start-time', '1d'])).toContain('"level"');
+    expect((await godwit(['log', 'download', 'nope'])).stderr).toContain('not found');
+  });
+
   test('of the installation: providers, schemas, services, regions, diagnostics', async () => {
     const providers = JSON.parse(await done(['provider', 'list', '-f', 'json'])) as { Platform: string }[];
     expect(providers.map((provider) => provider.Platform)).toContain('image');
@@ -293,9 +308,10 @@ describe('a transfer', () => {
   });
 
   test('is limited, unlimited and proven as its update says, and keeps what it does not mention', async () => {
-    const transfer = await transferOf('web01', '--audit', 'whole');
+    const transfer = await transferOf('slow01', '--audit', 'whole');
     const options = async (...change: string[]): Promise<unknown> => {
-      expect(await done(['transfer', 'update', transfer, ...change, '-f', 'value', '-c', 'status'])).not.toBe('ERROR');
+      const update = ['transfer', 'update', transfer, ...change, '--wait', '-f', 'value', '-c', 'status'];
+      expect(await done(update)).toBe('COMPLETED');
       return JSON.parse(await done(['transfer', 'show', transfer, '-f', 'json', '-c', 'options']));
     };
     expect(await options('--rate-limit', '1MiB/s')).toEqual({ options: { audit: 'whole', rate_limit: MIB } });
@@ -303,6 +319,8 @@ describe('a transfer', () => {
       options: { audit: 'whole', verify: 'whole', rate_limit: MIB },
     });
     expect(await options('--rate-limit', 'none')).toEqual({ options: { audit: 'whole', verify: 'whole' } });
+    await done(['transfer', 'limits', 'set', transfer, '--rate-limit', '2MiB/s']);
+    expect(await done(['transfer', 'limits', 'show', transfer, '-f', 'value'])).toBe(String(2 * MIB));
     const nothing = await godwit(['transfer', 'update', transfer]);
     expect(nothing.stderr).toContain('Nothing to change was given.');
     expect(nothing.code).toBe(2);
