@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { defaultCache } from '../../testbed/guests/guest-build.ts';
 import { diskPackages, ensurePackages, hypervisorPackages } from '../debian-packages.ts';
+import { whyNoHypervisors } from '../hypervisor-support.ts';
 import { moveFolder } from './folders.ts';
 import { startGodwit } from './godwit.ts';
 import { moveGuest } from './hypervisors.ts';
@@ -44,11 +45,10 @@ const say = (line: string): void => {
 
 const lacking = ensurePackages(values.folders ? [diskPackages] : [diskPackages, hypervisorPackages]);
 if (lacking.includes(diskPackages)) process.exit(1);
-const folders = values.folders || process.getuid?.() !== 0 || lacking.length > 0;
-if (folders && !values.folders) {
-  console.log(
-    'Without root and libvirt there are no hypervisors here: the demo moves disks between two folders instead.',
-  );
+const reason = values.folders ? undefined : whyNoHypervisors(lacking);
+const folders = values.folders || reason !== undefined;
+if (reason !== undefined) {
+  console.log(`No hypervisors can run here: ${reason}. The demo moves disks between two folders instead.`);
 }
 
 const folder = makeDemoFolder();
