@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { statSync, truncateSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { connect } from 'node:net';
@@ -131,6 +132,23 @@ describe('the agent as an NBD server', () => {
     await disk.read(0, read);
     expect(read.equals(bytes.subarray(0, MIB))).toBe(true);
     await disk.close();
+  });
+});
+
+describe('zeroes asked of the agent', () => {
+  it('clear what is there and take no room where nothing is', async () => {
+    const bytes = Buffer.alloc(8 * MIB);
+    bytes.fill(7, 3 * MIB + 4_096, 3 * MIB + 12_288);
+    await using serving = await serve(bytes, 'secret');
+    truncateSync(serving.file, 0);
+    truncateSync(serving.file, bytes.length);
+    const disk = await openDisk(serving.address);
+    await disk.write(3 * MIB + 4_096, bytes.subarray(3 * MIB + 4_096, 3 * MIB + 12_288));
+    await disk.zero(0, bytes.length);
+    await disk.flush();
+    await disk.close();
+    expect((await readFile(serving.file)).equals(Buffer.alloc(bytes.length))).toBe(true);
+    expect(statSync(serving.file).blocks * 512).toBeLessThan(MIB);
   });
 });
 

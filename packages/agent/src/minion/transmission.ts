@@ -9,8 +9,8 @@ import { Gate, type Slots } from './slots.ts';
 const SLOTS_PER_CONNECTION = 16;
 /** Requests without a buffer (flush, zeroes) that one connection may have open. */
 const OPEN_REQUESTS = 128;
-/** Zeroes written at once. */
-const ZEROES_AT_ONCE = 4;
+/** Pieces looked at at once when zeroes are asked for; with one of zeroes, a slot is cut into 4. */
+const ZEROES_AT_ONCE = 3;
 
 const EPERM = 1;
 const EINVAL = 22;
@@ -138,22 +138,30 @@ export class Transmission {
     );
   }
 
-  /** Node can neither punch holes nor have the kernel write zeroes; zeroes from memory are as good and do not travel. */
+  /**
+   * Node can neither punch holes nor have the kernel write zeroes; zeroes from memory are as good and do not travel. What
+   * reads as zeroes already is left alone: thin volumes stay thin.
+   */
   async #zero(offset: number, length: number): Promise<void> {
     const slot = await this.#slots.take();
     try {
-      slot.fill(0);
+      const room = slot.length / (ZEROES_AT_ONCE + 1);
+      const zeroes = slot.subarray(0, room).fill(0);
       let next = offset;
-      const writeSome = async () => {
+      const clearSome = async (_: unknown, index: number) => {
+        const seen = slot.subarray((index + 1) * room, (index + 2) * room);
         while (next < offset + length) {
           const at = next;
-          const part = Math.min(slot.length, offset + length - at);
+          const part = Math.min(room, offset + length - at);
           next += part;
-          await this.#device.write(at, slot.subarray(0, part));
+          await this.#device.read(at, seen.subarray(0, part));
+          if (!seen.subarray(0, part).equals(zeroes.subarray(0, part))) {
+            await this.#device.write(at, zeroes.subarray(0, part));
+          }
         }
       };
       // All end before the slot is another's.
-      const ended = await Promise.allSettled(Array.from({ length: ZEROES_AT_ONCE }, writeSome));
+      const ended = await Promise.allSettled(Array.from({ length: ZEROES_AT_ONCE }, clearSome));
       const failed = ended.find((one) => one.status === 'rejected');
       if (failed) throw failed.reason;
     } finally {
