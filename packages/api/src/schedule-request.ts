@@ -1,3 +1,4 @@
+import { scheduleProblem } from '@godwit/domain';
 import type { ScheduleRule } from '@godwit/store';
 import { invalidInput } from './request-error.ts';
 import type { ScheduleFields } from './schemas/schedule.ts';
@@ -9,7 +10,7 @@ const FIELDS = ['minute', 'hour', 'dom', 'month', 'dow'] as const;
 /**
  * The rule to store: null means "not given", as absent does.
  *
- * @throws GodwitError INVALID_INPUT without any field, or with both forms
+ * @throws GodwitError INVALID_INPUT without any field, with both forms, or with a cron that never fires
  */
 export function ruleOf(fields: ScheduleFields): ScheduleRule {
   const given = FIELDS.flatMap((name) => {
@@ -29,7 +30,10 @@ export function ruleOf(fields: ScheduleFields): ScheduleRule {
   }
   if (given.length > 0) throw invalidInput(`schedule has cron and ${given[0]![0]}; give one or the other`);
   refuseZone(timezone);
-  return { cron: cron.trim().replace(/\s+/g, ' '), ...(timezone !== undefined && { timezone }) };
+  const rule = { cron: cron.trim().replace(/\s+/g, ' '), ...(timezone !== undefined && { timezone }) };
+  const problem = scheduleProblem(rule);
+  if (problem !== null) throw invalidInput(`schedule.cron ${JSON.stringify(rule.cron)}: ${problem}`);
+  return rule;
 }
 
 function refuseZone(zone: string | undefined): void {

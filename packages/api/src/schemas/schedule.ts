@@ -14,7 +14,7 @@ export const ScheduleFields = Type.Object(
     dow: field(0, 6, 'Day of the week, 0 is Monday'),
     cron: Type.Optional(
       Nullable(
-        Type.String({ minLength: 9, maxLength: 200, description: 'Five fields of cron. An addition to the contract' }),
+        Type.String({ minLength: 1, maxLength: 200, description: 'Five fields of cron. An addition to the contract' }),
       ),
     ),
     timezone: Type.Optional(
