@@ -148,14 +148,13 @@ async function openPlace(
   try {
     const from = await context.source();
     const to = await context.target();
-    const source = await from.source.open(from.context, snapshot);
-    undo.push(() => source.close());
-    const target = await to.target.openDisks(
-      to.context,
-      pairs.map((pair) => pair.target),
-      false,
+    const disks = pairs.map((pair) => pair.target);
+    // Side by side: either may first have to boot a machine.
+    const [source, target] = await bothOpen(
+      from.source.open(from.context, snapshot),
+      to.target.openDisks(to.context, disks, false),
+      undo,
     );
-    undo.push(() => target.close());
     const limit = async (owner: { kind: 'transfer' | 'endpoint'; id: string }, direction: 'read' | 'write') => {
       const { bucket, release } = await worker.rates.acquire(owner, direction);
       undo.push(release);
@@ -178,6 +177,19 @@ async function openPlace(
     await close();
     throw error;
   }
+}
+
+/** Both ends opened, or neither: what did open stands in `undo`. */
+async function bothOpen(
+  source: Promise<OpenDisks>,
+  target: Promise<OpenDisks>,
+  undo: (() => Promise<void> | void)[],
+): Promise<[OpenDisks, OpenDisks]> {
+  const ends = await Promise.allSettled([source, target]);
+  for (const end of ends) if (end.status === 'fulfilled') undo.push(() => end.value.close());
+  const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+  if (failures.length > 0) throw worst(failures);
+  return await Promise.all([source, target]);
 }
 
 async function copyOne(
