@@ -24,6 +24,8 @@ export const POOL_WORKFLOW = 'pool';
 export const executionWorkflowId = (executionId: string): string => `execution:${executionId}`;
 export const taskWorkflowId = (taskId: string): string => `task:${taskId}`;
 export const poolWorkflowId = (poolId: string, operationNo: number): string => `pool:${poolId}:${operationNo}`;
+/** Id of the pool whose operation the workflow is; undefined: it is something else. */
+export const poolOfWorkflow = (workflowId: string): string | undefined => /^pool:([^:]+):\d+$/.exec(workflowId)?.[1];
 
 /** Payload: execution id. A task of it has ended in another process. */
 export const TASK_CHANNEL = 'godwit_task';

@@ -1,5 +1,5 @@
 import { type EventLevel, GodwitError } from '@godwit/domain';
-import { addTaskEvent, type Db, HEARTBEAT_LIMIT_MS } from '@godwit/store';
+import { addPoolEvent, addTaskEvent, type Db, getMinionPool, HEARTBEAT_LIMIT_MS } from '@godwit/store';
 import { sql } from 'kysely';
 import {
   APPLICATION,
@@ -7,6 +7,7 @@ import {
   DEFAULT_REGION,
   executionWorkflowId,
   LOCKS,
+  poolOfWorkflow,
   regionQueue,
   taskWorkflowId,
 } from './contract.ts';
@@ -31,7 +32,7 @@ export async function servedRegions(db: Db): Promise<Set<string>> {
 
 /**
  * Says of work that nobody can take why it waits, once, where people look: among the events of the task (of the first one
- * when the whole execution waits). One worker at a time does it. Returns how many it told.
+ * when the whole execution waits), or of the minion pool. One worker at a time does it. Returns how many it told.
  */
 export async function explainWaiting(worker: WorkerContext): Promise<number> {
   return worker.db.transaction().execute(async (trx) => {
@@ -53,6 +54,10 @@ export async function explainWaiting(worker: WorkerContext): Promise<number> {
     );
     if (stuck.size === 0) return 0;
     let told = 0;
+    for (const [workflow, queue] of stuck) {
+      const pool = poolOfWorkflow(workflow);
+      if (pool !== undefined && (await tellPool(trx, pool, await reason(trx, queue)))) told += 1;
+    }
     for (const { execution, id } of await unbegun(trx)) {
       const queue = stuck.get(taskWorkflowId(id)) ?? stuck.get(executionWorkflowId(execution));
       if (queue !== undefined && (await sayOnce(trx, id, 'WARNING', await reason(trx, queue)))) told += 1;
@@ -91,5 +96,20 @@ export async function sayOnce(db: Db, taskId: string, level: EventLevel, message
     .executeTakeFirst();
   if (before !== undefined) return false;
   await addTaskEvent(db, taskId, level, message);
+  return true;
+}
+
+async function tellPool(db: Db, poolId: string, message: string): Promise<boolean> {
+  const pool = await getMinionPool(db, poolId);
+  if (pool === undefined) return false;
+  const last = await db
+    .selectFrom('minion_pool_event')
+    .select(['level', 'message'])
+    .where('pool_id', '=', poolId)
+    .orderBy('index', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  if (last?.message === message) return false;
+  await addPoolEvent(db, poolId, 'WARNING', message);
   return true;
 }

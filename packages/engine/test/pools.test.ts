@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { eventsOfTasks, historyOfPool, type MinionMachine } from '@godwit/store';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
 import { TestInstallation, type TestWorker } from './installation.ts';
@@ -286,6 +287,69 @@ describe('an execution', () => {
     await expectEqualDisks(it, transfer.id, [name]);
     await removed(pool);
     await nothingIsLeft();
+  });
+
+  test('keeps its machine for a while after a cancel by force, then it is checked and free', async () => {
+    const pool = await it.pool(destination, 'destination');
+    await it.untilPool(pool, 'ALLOCATED');
+    const transfer = await transferThrough(pool, [instance()]);
+    await worker.stopAt({ point: 'REPLICATE_DISKS:frozen', action: 'pause' });
+    const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+    await it.eventually('it holds a machine', () => worker.reached.length === 1);
+    await it.engine.cancelExecution(executionId, true);
+    expect(await it.until(executionId)).toBe('CANCELED');
+    expect((await it.machines(pool))[0]?.execution_id).toBe(executionId);
+    worker.goOn('REPLICATE_DISKS:frozen');
+    await it.db
+      .updateTable('execution')
+      .set({ finished_at: sql<Date>`finished_at - interval '31 s'` })
+      .where('id', '=', executionId)
+      .execute();
+    await it.eventually('the machine is free', async () => (await statuses(pool)).join() === 'AVAILABLE');
+    await removed(pool);
+  });
+
+  test('has a machine switched on again that was switched off while it idled', async () => {
+    const pool = await it.pool(destination, 'destination', {
+      minimum_minions: 2,
+      maximum_minions: 2,
+      minion_max_idle_time: 0,
+      minion_retention_strategy: 'poweroff',
+    });
+    await it.untilPool(pool, 'ALLOCATED');
+    await it.db.updateTable('minion_pool').set({ minimum_minions: 1 }).where('id', '=', pool).execute();
+    const power = async () => (await it.machines(pool)).map((machine) => machine.power_status).sort();
+    await it.eventually('one is off', async () => (await power()).join() === 'POWERED_OFF,POWERED_ON');
+    const off = (await it.machines(pool)).find((machine) => machine.power_status === 'POWERED_OFF');
+    expect(existsSync(machineFile('dst', off, 'on'))).toBe(false);
+    const names = [instance(), instance()];
+    const transfer = await transferThrough(pool, names);
+    const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+    expect(await it.until(executionId)).toBe('COMPLETED');
+    await expectEqualDisks(it, transfer.id, names);
+    expect(made('dst').filter((line) => line.startsWith(`used ${off?.provider_properties?.id} `))).toHaveLength(1);
+    await removed(pool);
+  });
+
+  test('that deploys has the machine of its OS morphing pool, and gives it back', async () => {
+    const pool = await it.pool(destination, 'destination');
+    await it.untilPool(pool, 'ALLOCATED');
+    const name = instance();
+    const transfer = await it.transfer(origin, destination, [name]);
+    const run = await it.engine.executeTransfer({ transferId: transfer.id });
+    expect(await it.until(run.executionId)).toBe('COMPLETED');
+    const { executionId } = await it.engine.deploy({
+      transferId: transfer.id,
+      userId: 'tester',
+      cloneDisks: true,
+      osmorphingPoolMappings: { [name]: pool },
+    });
+    expect(await it.until(executionId)).toBe('COMPLETED');
+    const types = (await it.tasks(executionId)).map((task) => `${task.task_type} ${task.status}`);
+    expect(types).toContain('VALIDATE_OSMORPHING_MINION_POOL_COMPATIBILITY COMPLETED');
+    expect(types).toContain('RELEASE_OSMORPHING_MINION COMPLETED');
+    expect(await statuses(pool)).toEqual(['AVAILABLE']);
+    await removed(pool);
   });
 
   test('loses its machine when the pool is deallocated by force, and fails', async () => {
