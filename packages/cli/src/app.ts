@@ -113,13 +113,18 @@ function streams(context: CliContext) {
 function parsingMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof FlagNotFoundError) {
-    return `Unknown option --${error.input}.${didYouMean(error.corrections.map((name) => (name.startsWith('-') ? name : `--${name}`)))}`;
+    return `Unknown option --${error.input}.${didYouMean(error.corrections.map(optionName))}`;
   }
   if (error instanceof ArgumentParseError) {
     const reason = error.exception instanceof Error ? error.exception.message : String(error.exception);
     return `--${error.externalFlagNameOrPlaceholder}: ${reason}.`;
   }
   return formatMessageForArgumentScannerError(error as FlagNotFoundError, {});
+}
+
+/** As it is typed: the library suggests its own names, `originEndpoint` for `--origin-endpoint`. */
+function optionName(name: string): string {
+  return name.startsWith('-') ? name : `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 function didYouMean(corrections: readonly string[]): string {

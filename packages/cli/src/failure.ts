@@ -20,11 +20,18 @@ export function isApiError(error: unknown): error is ApiErrorLike {
  */
 export function describeFailure(error: unknown, debug: boolean): string {
   const lines = [`ERROR: ${headline(error)}`];
-  const remedy = isApiError(error) || error instanceof CommandFailure ? error.remedy : undefined;
+  const remedy = isApiError(error) || error instanceof CommandFailure ? remedyOf(error) : undefined;
   if (remedy !== undefined && remedy !== '') lines.push(remedy);
   if (error instanceof UsageError) lines.push('Try "--help" after the command.');
   if (debug) lines.push(...stacks(error));
   return lines.join('\n');
+}
+
+/** The contract fixes the words and the code of this refusal, so its way out is told here. */
+function remedyOf(error: ApiErrorLike | CommandFailure): string | undefined {
+  const running = /^Another tasks execution is in progress: \['([^']+)'\]/.exec(error.message)?.[1];
+  if (running === undefined) return error.remedy;
+  return `Wait until it has ended, or cancel it: godwit transfer execution cancel TRANSFER ${running} --wait`;
 }
 
 /** 2 for a wrong command line, 1 for everything else. */

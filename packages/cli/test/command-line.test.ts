@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Application, CommandContext } from '@stricli/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeFailure } from '../src/failure.ts';
 
 const program = fileURLToPath(new URL('../bin/godwit.js', import.meta.url));
 
@@ -38,11 +39,25 @@ function godwit(
   });
 }
 
+test('what refuses since an execution is active says how to be rid of it', async () => {
+  const refusal = Object.assign(new Error("Another tasks execution is in progress: ['e-17']"), {
+    name: 'ApiError',
+    status: 400,
+    remedy: 'Correct the request and send it again.',
+    requestId: '',
+  });
+  expect(describeFailure(refusal, false).split('\n')).toEqual([
+    "ERROR: Another tasks execution is in progress: ['e-17'] (HTTP 400)",
+    'Wait until it has ended, or cancel it: godwit transfer execution cancel TRANSFER e-17 --wait',
+  ]);
+});
+
 describe('a wrong command line ends with 2 and says what was probably meant', () => {
   test.each([
     [['endpont', 'list'], 'Did you mean "endpoint"?'],
     [['endpoint', 'lst'], 'Did you mean "list"?'],
     [['endpoint', 'list', '--formt', 'json'], 'Did you mean "--format"?'],
+    [['transfer', 'create', '--orgin-endpoint', 'a'], 'Did you mean "--origin-endpoint"?'],
     [['endpoint', 'list', '-f', 'jsn'], 'did you mean "json"?'],
     [['endpoint', 'list', '--os-clod', 'lab'], 'Did you mean "--os-cloud"?'],
     [['endpoint', 'create', '--name', 'lab'], '--provider'],
