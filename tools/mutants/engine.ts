@@ -188,10 +188,8 @@ export const engineMutants: Mutant[] = [
     name: 'a replica that was cut short is grown',
     loses: 'its end, hidden behind zeroes',
     file: 'packages/providers/image/src/target.ts',
-    find: `  // Growing it back would put zeroes where the engine believes data is.
-  if (present < disk.size) {`,
-    replace: `  // Growing it back would put zeroes where the engine believes data is.
-  if (present < 0) {`,
+    find: `  if (present < disk.size) {`,
+    replace: `  if (present < 0) {`,
     tests: ['packages/providers/image/test/target'],
   },
   {
