@@ -30,15 +30,18 @@ export class GroupCache {
   }
 
   /**
-   * The group, read with those that follow it (below `until`) when it is not here.
+   * The group, read together with those that are wanted next when it is not here: a store may be busy with a commit, so each
+   * call may wait.
    *
+   * @param wanted ascending numbers of groups, this one among them
    * @returns null when it has no row and is known to hold zeroes: materialise it with hold() only when that changes
    */
-  async load(number: number, until: number): Promise<LeafGroup | null> {
+  async load(number: number, wanted: readonly number[]): Promise<LeafGroup | null> {
     const held = this.#groups.get(number);
     if (held) return held.group;
     if (!this.#batch.has(number)) {
-      const count = Math.min(BATCH, Math.max(1, until - number));
+      const last = wanted.findLast((group) => group < number + BATCH) ?? number;
+      const count = Math.max(1, last - number + 1);
       // The row of a group that is held now may be read from before its commit: it must not be found here once that
       // group is released, so it is left to a later read.
       const older = new Set(this.#groups.keys());

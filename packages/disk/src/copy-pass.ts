@@ -339,7 +339,6 @@ class Pass {
 
   #beginFlush(): void {
     const items = this.#window.coveredItems();
-    if (this.#wroteAll()) void this.#in.roots.foresee(this.#record.foreseen(items));
     const flush = { count: items.length, began: this.#in.clock(), done: false };
     this.#flush = flush;
     this.#flushTarget(items, this.#io.signal).then(
@@ -358,6 +357,8 @@ class Pass {
   async #flushTarget(items: readonly CopyItem[], signal: AbortSignal): Promise<void> {
     const written = items.filter((item) => item.wrote);
     if (written.length === 0) return;
+    // The last flush takes a while: what will be recorded after it can be hashed meanwhile.
+    if (this.#wroteAll()) void this.#in.roots.foresee(this.#record.foreseen(items));
     await this.#in.target.flush(signal);
     for (const item of written) item.wrote = false;
   }

@@ -66,7 +66,8 @@ export async function* planCopy(input: PlanInput): AsyncGenerator<PlanStep, void
     if (parts.length > 0) {
       const zero = await askZero(input, parts[0]!.run.first, endOf(parts.at(-1)!.run));
       answers = Math.max(answers, zero.extents);
-      for (const part of parts) yield* planRun(input, part.run, part.listed, zero.runs);
+      const groups = groupsOf(parts.map(({ run }) => run));
+      for (const part of parts) yield* planRun(input, part.run, part.listed, zero.runs, groups);
     }
     yield { kind: 'advance', leaf: end };
     if (answers > EXTENTS_WANTED) pieceGroups = Math.max(MIN_PIECE, pieceGroups >> 1);
@@ -77,6 +78,17 @@ export async function* planCopy(input: PlanInput): AsyncGenerator<PlanStep, void
 
 function marked(runs: readonly LeafRun[], listed: boolean): { run: LeafRun; listed: boolean }[] {
   return runs.map((run) => ({ run, listed }));
+}
+
+/** Numbers of the groups that ordered runs lie in, ascending. */
+function groupsOf(runs: readonly LeafRun[]): number[] {
+  const groups: number[] = [];
+  for (const run of runs) {
+    for (let group = Math.floor(run.first / GROUP_LEAVES); group * GROUP_LEAVES < endOf(run); group++) {
+      if (groups.at(-1) !== group) groups.push(group);
+    }
+  }
+  return groups;
 }
 
 function endOf(run: LeafRun): number {
@@ -127,6 +139,7 @@ async function* planRun(
   run: LeafRun,
   listed: boolean,
   zero: readonly LeafRun[],
+  groups: readonly number[],
 ): AsyncGenerator<PlanStep, void, void> {
   for (let at = run.first; at < endOf(run); ) {
     const number = Math.floor(at / GROUP_LEAVES);
@@ -135,7 +148,7 @@ async function* planRun(
     at = end;
     const data = subtractRuns([part], zero);
     const empty = subtractRuns([part], data);
-    let loaded = await input.cache.load(number, Math.ceil(endOf(run) / GROUP_LEAVES));
+    let loaded = await input.cache.load(number, groups);
     const toZero = loaded ? notZero(input.layout, loaded, empty) : [];
     const steps = [
       ...data.flatMap(chunks).map((piece) => ({ run: piece, kind: 'read' as const })),

@@ -36,8 +36,11 @@ export class FileCheckpointStore implements CheckpointStore {
   #head: Head = { fence: 0, complete: null, progress: null };
   readonly #places = new Map<number, Place>();
   #live = 0;
-  /** Calls run one after the other: a rewrite must not pull the file from under a read. */
+  /** Calls run one after the other, reads apart: they need not wait until a commit is on stable storage. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** Reads under way: a rewrite must not pull the file from under them. */
+  readonly #reading = new Set<Promise<unknown>>();
+  #rewriting: Promise<void> | null = null;
 
   private constructor(path: string, file: FileHandle, fence: number) {
     this.#path = path;
@@ -76,15 +79,21 @@ export class FileCheckpointStore implements CheckpointStore {
     });
   }
 
-  readGroups(first: number, count: number): Promise<LeafGroup[]> {
-    return this.#queued(async () => {
-      const groups: LeafGroup[] = [];
-      for (let group = first; group < first + count; group++) {
-        const place = this.#places.get(group);
-        if (place) groups.push(await this.#read(group, place));
-      }
-      return groups;
-    });
+  async readGroups(first: number, count: number): Promise<LeafGroup[]> {
+    while (this.#rewriting) await this.#rewriting;
+    const reads: Promise<LeafGroup>[] = [];
+    for (let group = first; group < first + count; group++) {
+      const place = this.#places.get(group);
+      if (place) reads.push(this.#read(group, place));
+    }
+    const all = Promise.all(reads);
+    const ended = all.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#reading.add(ended);
+    void ended.then(() => this.#reading.delete(ended));
+    return all;
   }
 
   changedGroups(number: number): Promise<number[]> {
@@ -114,6 +123,7 @@ export class FileCheckpointStore implements CheckpointStore {
   /** Releases the file. Idempotent. */
   async close(): Promise<void> {
     await this.#turn;
+    await Promise.all(this.#reading);
     await this.#file.close();
   }
 
@@ -130,7 +140,14 @@ export class FileCheckpointStore implements CheckpointStore {
     await this.#file.datasync();
     this.#adopt(placesOf(record, this.#end));
     this.#end += record.length;
-    if (this.#end > COMPACT_BYTES && this.#end > 4 * this.#live) await this.#compact();
+    if (this.#end <= COMPACT_BYTES || this.#end <= 4 * this.#live) return;
+    const rewriting = this.#compact();
+    this.#rewriting = rewriting.catch(() => undefined);
+    try {
+      await rewriting;
+    } finally {
+      this.#rewriting = null;
+    }
   }
 
   /** Somebody else wrote to the file, or replaced it: a newer attempt owns it. */
@@ -185,6 +202,7 @@ export class FileCheckpointStore implements CheckpointStore {
 
   /** Rewrites the log with what lives in it and puts it in place of the old one in one step. */
   async #compact(): Promise<void> {
+    await Promise.all(this.#reading);
     const fresh = await open(`${this.#path}.new`, 'w+');
     const groups = [...this.#places.keys()].sort((a, b) => a - b);
     const places = new Map<number, Place>();

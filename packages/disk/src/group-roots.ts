@@ -13,6 +13,8 @@ export class GroupRoots {
   readonly #store: CheckpointStore;
   readonly #layout: LeafLayout;
   readonly #roots = new Map<number, Uint8Array>();
+  /** Groups that had no row. */
+  readonly #absent = new Set<number>();
   /** Groups whose row is not, or may soon not be, what it was when the run began. */
   readonly #changed: Set<number>;
   /** What changed groups will hold once the last flush is recorded, and their roots. */
@@ -31,6 +33,11 @@ export class GroupRoots {
   /** The root of a group that was not changed, when it is known. */
   get(group: number): Uint8Array | undefined {
     return this.#changed.has(group) ? undefined : this.#roots.get(group);
+  }
+
+  /** True when the group is known to have no row. */
+  isAbsent(group: number): boolean {
+    return this.#absent.has(group) && !this.#changed.has(group);
   }
 
   /** The root of a group's row as it is now, changed or not, when it is known. */
@@ -65,7 +72,10 @@ export class GroupRoots {
   async gather(): Promise<void> {
     try {
       for (let first = 0; first < this.#layout.groupCount; first += BATCH) {
-        for (const { group, leaves } of await this.#store.readGroups(first, BATCH)) {
+        const rows = await this.#store.readGroups(first, BATCH);
+        const present = new Set(rows.map(({ group }) => group));
+        for (let group = first; group < first + BATCH; group++) if (!present.has(group)) this.#absent.add(group);
+        for (const { group, leaves } of rows) {
           if (!this.#changed.has(group) && isWhole(leaves)) this.#roots.set(group, merkleRoot(leaves));
           await turn();
           if (this.#stopped) return;

@@ -31,6 +31,10 @@ describe('the roots of groups', () => {
     expect(roots.get(0)).toEqual(merkleRoot(rows[0]!.leaves));
     expect(roots.get(3)).toEqual(merkleRoot(rows[2]!.leaves));
     for (const group of [1, 2, 4]) expect(roots.get(group)).toBeUndefined();
+    for (const { group } of rows) expect(roots.isAbsent(group)).toBe(false);
+    expect(roots.isAbsent(2)).toBe(true);
+    roots.forget(2);
+    expect(roots.isAbsent(2)).toBe(false);
   });
 
   it('are forgotten for ever when a group is changed before, while or after it is read', async () => {
