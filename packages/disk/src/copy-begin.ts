@@ -41,20 +41,17 @@ export interface CopyBegin {
  * Decides from what was committed where the copy goes on: at the low-water mark when it is the same snapshot in the same
  * execution, at 0 otherwise; either way what an interruption may have left half-written becomes unknown first.
  *
- * @param sizes bytes of both disks as opened
- * @throws GodwitError TARGET_TOO_SMALL, DISK_SHRANK, and what the store throws
+ * @param sourceSize bytes of the source as opened
+ * @throws GodwitError DISK_SHRANK, and what the store throws
  */
 export async function beginCopy(
   store: CheckpointStore,
   plan: CopyPlan,
-  sizes: { source: number; target: number },
+  sourceSize: number,
   label: string,
 ): Promise<CopyBegin> {
-  const size = plan.size ?? sizes.source;
-  if (sizes.source < size) throw new GodwitError('DISK_SHRANK', label, { was: size, is: sizes.source });
-  if (sizes.target < size) {
-    throw new GodwitError('TARGET_TOO_SMALL', label, { needed: size, available: sizes.target });
-  }
+  const size = plan.size ?? sourceSize;
+  if (sourceSize < size) throw new GodwitError('DISK_SHRANK', label, { was: size, is: sourceSize });
   const stored = await store.load();
   const complete = stored?.complete ?? null;
   const prior = stored?.progress ?? null;

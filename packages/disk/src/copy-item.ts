@@ -11,7 +11,7 @@ export interface ItemPlace {
   /** The disk, in errors. */
   label: string;
   source: Disk;
-  target: Disk;
+  target: Promise<Disk>;
   layout: LeafLayout;
   /** Leaves that an interruption made unknown: sending them counts as sent again. */
   redo: readonly LeafRun[];
@@ -62,7 +62,7 @@ export class ItemWork {
     const { layout, target, signal } = this.#place;
     const length = layout.runLength(run);
     item.wrote = true;
-    await target.zero(run.first * LEAF_SIZE, length, signal);
+    await (await target).zero(run.first * LEAF_SIZE, length, signal);
     item.done.bytesZeroed += length;
     if (run === item.run) item.done.leavesZero += run.count;
   }
@@ -160,7 +160,8 @@ export class ItemWork {
     const from = (run.first - item.run.first) * LEAF_SIZE;
     const piece = bytes.subarray(from, from + length);
     item.wrote = true;
-    await this.#timed('write', length, () => target.write(run.first * LEAF_SIZE, piece, signal));
+    const disk = await target;
+    await this.#timed('write', length, () => disk.write(run.first * LEAF_SIZE, piece, signal));
     item.done.bytesSent += length;
     for (let leaf = run.first; leaf < run.first + run.count; leaf++) {
       if (runsHave(redo, leaf)) item.done.bytesResent += layout.leafLength(leaf);

@@ -63,11 +63,18 @@ export async function runCopyJob(job: CopyJob, hooks: CopyHooks): Promise<CopyRe
 }
 
 async function copyOnce(job: CopyJob, store: CheckpointStore, hooks: CopyHooks): Promise<CopyResult> {
-  const { source, target } = await openBoth(job, hooks.signal);
+  const options = job.label === undefined ? {} : { label: job.label };
+  const end = new AbortController();
+  const signal = AbortSignal.any([hooks.signal, end.signal]);
+  // Both at once: each may be round trips away.
+  const opening = openDisk(job.target, options, signal);
+  const opened = opening.catch(() => null);
+  let source: Disk | undefined;
   try {
+    source = await openDisk(job.source, options, signal);
     return await copyDisk({
       source: limited(source, job.sourceBuckets),
-      target: limited(target, job.targetBuckets),
+      target: opening.then((target) => limited(target, job.targetBuckets)),
       store,
       plan: job.plan,
       signal: hooks.signal,
@@ -76,25 +83,10 @@ async function copyOnce(job: CopyJob, store: CheckpointStore, hooks: CopyHooks):
       ...(hooks.onProgress === undefined ? {} : { onProgress: hooks.onProgress }),
     });
   } finally {
-    await Promise.all([source.close(), target.close()]);
+    end.abort();
+    const target = await opened;
+    await Promise.all([source?.close(), target?.close()]);
   }
-}
-
-/** Both at once: each may be round trips away. The failure of one ends the other's attempt. */
-async function openBoth(job: CopyJob, signal: AbortSignal): Promise<{ source: Disk; target: Disk }> {
-  const options = job.label === undefined ? {} : { label: job.label };
-  const failed = new AbortController();
-  const failures: unknown[] = [];
-  const open = (address: DiskAddress) =>
-    openDisk(address, options, AbortSignal.any([signal, failed.signal])).catch((error: unknown) => {
-      failures.push(error);
-      failed.abort();
-      return null;
-    });
-  const [source, target] = await Promise.all([open(job.source), open(job.target)]);
-  if (source && target) return { source, target };
-  await Promise.all([source?.close(), target?.close()]);
-  throw failures[0];
 }
 
 function limited(disk: Disk, buckets: SharedArrayBuffer[] | undefined): Disk {

@@ -32,7 +32,8 @@ export interface PassInput extends CopyBegin {
   /** The disk, in errors. */
   label: string;
   source: Disk;
-  target: Disk;
+  /** Nothing is intended before it is open. */
+  target: Promise<Disk>;
   store: CheckpointStore;
   roots: GroupRoots;
   rules: CandidateRules | null;
@@ -68,7 +69,9 @@ class Pass {
   readonly #record: CopyRecord;
   readonly #work: ItemWork;
   readonly #io = new AbortController();
-  readonly #maxItems: number;
+  #maxItems = 0;
+  /** The target is open. */
+  #opened = false;
   #weight = 0;
   #auditWeight = 0;
   #committing: Promise<void> | null = null;
@@ -102,7 +105,6 @@ class Pass {
       onMissed: (offset) => this.#missed(offset),
       onFalseHash: (offset) => this.#toldFalsely(offset),
     });
-    this.#maxItems = ITEMS_PER_REQUEST * Math.max(8, input.source.maxInFlight, input.target.maxInFlight);
     this.#lastRecord = input.clock();
   }
 
@@ -112,6 +114,7 @@ class Pass {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     const timer = setInterval(() => this.#rouse(), CHECKPOINT_MS / 4);
+    this.#open();
     const planning = this.#plan();
     try {
       while (!this.#stopping && !this.#finished()) {
@@ -130,6 +133,18 @@ class Pass {
     }
   }
 
+  #open(): void {
+    const { source, target } = this.#in;
+    target.then(
+      (disk) => {
+        this.#maxItems = ITEMS_PER_REQUEST * Math.max(8, source.maxInFlight, disk.maxInFlight);
+        this.#opened = true;
+        this.#rouse();
+      },
+      (error) => this.#fail(error, false),
+    );
+  }
+
   /** Nothing is left to plan, to look at or to write; the last flush and the last commit are the caller's. */
   #finished(): boolean {
     const { inFlightCount, auditCount } = this.#window;
@@ -138,7 +153,7 @@ class Pass {
 
   /** Only audits may still be under way. */
   #wroteAll(): boolean {
-    return this.#planner === 'done' && this.#window.allWritten;
+    return this.#opened && this.#planner === 'done' && this.#window.allWritten;
   }
 
   async #end(): Promise<PassEnd> {
@@ -147,7 +162,7 @@ class Pass {
     const lied = this.#falseHash || (this.#in.progress.pass === 'changed' && this.#liedAt !== null);
     const again = this.#silent || lied;
     // A commit or flush that hangs leaves its intent behind; nothing to add.
-    if (failure && (this.#committing || this.#isFlushing())) throw failure.error;
+    if (failure && (this.#committing || this.#isFlushing() || !this.#opened)) throw failure.error;
     const last = this.#recordLast(!failure && again, failure ? AbortSignal.timeout(ABORT_MS) : this.#in.signal);
     if (!failure) {
       await last;
@@ -308,7 +323,7 @@ class Pass {
   #checkpointWhenDue(): void {
     const window = this.#window;
     if (this.#flush === null && this.#isDue()) this.#beginFlush();
-    if (this.#committing) return;
+    if (this.#committing || !this.#opened) return;
     // What the last flush covered is recorded by the last commit, unless audits take long.
     const flushed = this.#flush?.done && (!this.#wroteAll() || this.#isLate()) ? this.#flush : null;
     const starving = window.plannedCount > 0 && window.issuableCount <= Math.max(16, 2 * this.#in.inFlight.limit);
@@ -359,7 +374,8 @@ class Pass {
     if (written.length === 0) return;
     // The last flush takes a while: what will be recorded after it can be hashed meanwhile.
     if (this.#wroteAll()) void this.#in.roots.foresee(this.#record.foreseen(items));
-    await this.#in.target.flush(signal);
+    const target = await this.#in.target;
+    await target.flush(signal);
     for (const item of written) item.wrote = false;
   }
 

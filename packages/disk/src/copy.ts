@@ -8,7 +8,7 @@ import { verifyCopy } from './copy-verify.ts';
 import { defaultWindowLimits, type WindowLimits } from './copy-window.ts';
 import type { Disk } from './disk.ts';
 import { GroupRoots } from './group-roots.ts';
-import { InFlight } from './in-flight.ts';
+import { InFlight, type InFlightLimits } from './in-flight.ts';
 
 /** How much of the target is re-read afterwards. `changed`: what was changed since the last complete run. */
 export type Verify = 'none' | 'changed' | 'whole';
@@ -49,7 +49,8 @@ export interface CopyProgress {
 
 export interface CopyRequest {
   source: Disk;
-  target: Disk;
+  /** A promise: candidates are looked for, and audits made, until it is open. */
+  target: Disk | Promise<Disk>;
   store: CheckpointStore;
   plan: CopyPlan;
   limits?: CopyLimits;
@@ -110,39 +111,46 @@ export async function copyDisk(request: CopyRequest): Promise<CopyResult> {
 }
 
 async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyResult> {
-  const { source, target, store, plan } = request;
+  const { source, store, plan } = request;
   const label = request.label ?? 'disk';
   const signal = request.signal ?? new AbortController().signal;
   const clock = request.clock ?? (() => performance.now());
   const tell = throttled(request.onProgress, clock);
-  const most = Math.min(64, Math.max(source.maxInFlight, target.maxInFlight, 1));
-  const far = Math.max(source.roundTripMs ?? 0, target.roundTripMs ?? 0) >= FAR_MS;
-  const start = request.limits?.startInFlight ?? (far ? FAR_START : LEAST_IN_FLIGHT);
-  const limits = { least: LEAST_IN_FLIGHT, start, most, sampleMs: 25 };
+  const opening = Promise.resolve(request.target);
+  // Whoever waits for it first takes its failure up.
+  opening.catch(() => undefined);
   if (signal.aborted) throw new GodwitError('CANCELED', label, {}, { cause: signal.reason });
 
   for (let attempt = 1; ; attempt++) {
-    const begin = await beginCopy(store, plan, { source: source.size, target: target.size }, label);
+    const begin = await beginCopy(store, plan, source.size, label);
     const totalBytes = begin.layout.size;
     const roots = new GroupRoots(store, begin.layout, begin.touched);
     // A first run has no group that it leaves alone, and a whole verification needs the digests themselves.
     if (begin.complete && plan.verify !== 'whole') void roots.gather();
+    const inFlight = new InFlight(flightLimits(request, [source]), clock());
+    const opened = opening.then((disk) => {
+      const [needed, available] = [begin.layout.size, disk.size];
+      if (available < needed) throw new GodwitError('TARGET_TOO_SMALL', label, { needed, available });
+      inFlight.extend(flightLimits(request, [source, disk]));
+      return disk;
+    });
     const end = await runPass({
       ...begin,
       roots,
       label,
       source,
-      target,
+      target: opened,
       store,
       rules: candidateRules(plan, begin),
       pool,
       window: { ...defaultWindowLimits, ...request.limits?.window },
-      inFlight: new InFlight(limits, clock()),
+      inFlight,
       clock,
       signal,
       onProgress: (doneBytes, counters) => tell({ phase: 'copy', doneBytes, totalBytes, counters }),
     }).finally(() => roots.stop());
     if (end.kind !== 'done') continue;
+    const target = await opened;
     const proof = await verifyCopy({
       label,
       target,
@@ -153,7 +161,7 @@ async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyR
       progress: end.progress,
       verify: plan.verify,
       pool,
-      inFlight: new InFlight(limits, clock()),
+      inFlight: new InFlight(flightLimits(request, [source, target]), clock()),
       clock,
       signal,
       onProgress: (doneBytes, counters) => tell({ phase: 'verify', doneBytes, totalBytes, counters }),
@@ -175,6 +183,14 @@ async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyR
       trackerLied: end.progress.trackerLied,
     };
   }
+}
+
+/** @param disks those that are open */
+function flightLimits(request: CopyRequest, disks: readonly Disk[]): InFlightLimits {
+  const most = Math.min(64, Math.max(1, ...disks.map((disk) => disk.maxInFlight)));
+  const far = Math.max(...disks.map((disk) => disk.roundTripMs ?? 0)) >= FAR_MS;
+  const start = request.limits?.startInFlight ?? (far ? FAR_START : LEAST_IN_FLIGHT);
+  return { least: LEAST_IN_FLIGHT, start, most, sampleMs: 25 };
 }
 
 /** The tracker is asked in a `changed` pass, and beside a full one where it is to be audited. */

@@ -32,7 +32,7 @@ const SHORTEST_MS = 0.05;
  * seconds.
  */
 export class InFlight {
-  readonly #limits: InFlightLimits;
+  #limits: InFlightLimits;
   readonly #stages: Record<Stage, Sampled> = { read: new Sampled(), write: new Sampled() };
   #limit: number;
   #sampleStart: number;
@@ -53,6 +53,12 @@ export class InFlight {
   /** Best rate of late at which a stage finished, bytes per ms; 0: not known yet. */
   rate(stage: Stage): number {
     return this.#stages[stage].rate;
+  }
+
+  /** More is known of the path: other bounds, and at least their start. */
+  extend(limits: InFlightLimits): void {
+    this.#limits = limits;
+    this.#limit = Math.min(limits.most, Math.max(this.#limit, limits.start));
   }
 
   /** The caller had more work than the limit allowed. */
