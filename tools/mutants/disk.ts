@@ -178,7 +178,7 @@ export const diskMutants: Mutant[] = [
     name: 'a run begins without marking what the interrupted one may have torn',
     loses: 'torn windows under old digests',
     file: begin,
-    find: `  const unknown: LeafRun[] = redo.map((run) => ({ ...run }));`,
+    find: `  const unknown: LeafRun[] = (prior?.intent ?? []).map((run) => ({ ...run }));`,
     replace: `  const unknown: LeafRun[] = [];`,
     tests: near,
   },
