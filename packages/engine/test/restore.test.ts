@@ -51,7 +51,9 @@ async function halfWay(it: TestInstallation) {
   return { complete, done, running, torn, worker };
 }
 
-test('a database that was destroyed comes back from its backup; nothing on a platform is touched on its word', async () => {
+test('a database that was destroyed comes back from its backup; nothing on a platform is touched on its word', {
+  timeout: 300_000,
+}, async () => {
   await using it = await TestInstallation.start();
   const { complete, done, running, torn, worker } = await halfWay(it);
   const file = path.join(it.home, 'backup');
@@ -91,7 +93,7 @@ test('a database that was destroyed comes back from its backup; nothing on a pla
   expect(readFileSync(path.join(it.home, 'dst.made'), 'utf8').startsWith(madeBefore)).toBe(true);
 });
 
-test('a backup taken as it is keeps disks and ledger, and ends what was under way', async () => {
+test('a backup taken as it is keeps disks and ledger, and ends what was under way', { timeout: 300_000 }, async () => {
   await using it = await TestInstallation.start();
   const { running, torn, worker } = await halfWay(it);
   await worker.kill();
@@ -112,7 +114,9 @@ test('a backup taken as it is keeps disks and ledger, and ends what was under wa
   await expectEqualDisks(again, torn.id, ['torn']);
 });
 
-test('a restore is refused into a database in use or not empty, from a damaged file, and is whole or marked', async () => {
+test('a restore is refused into a database in use or not empty, from a damaged file, and is whole or marked', {
+  timeout: 300_000,
+}, async () => {
   await using it = await TestInstallation.start();
   const endpoint = await it.endpoint('src');
   const transfer = await it.transfer(endpoint, endpoint, ['vm']);

@@ -31,7 +31,7 @@ const FENCES = 1_000_000;
  * - replica disks are forgotten with their leaves, as when they were handed over: the next execution copies everything, to what
  *   it finds to be still its own, else to new ones
  * - what the ledger lists is kept for ever, and listed
- * - minion pools that were in use are put to ERROR
+ * - machines of minion pools are given back; pools, of as it is those that were being changed, are put to ERROR
  *
  * @param asIs nothing has run since the backup: only executions are ended and fences raised
  */
@@ -42,10 +42,7 @@ export async function disownPast(db: Db, header: BackupHeader, asIs: boolean): P
     await sql`update replica_disk set fence = fence + ${FENCES}`.execute(trx);
     const disks = asIs ? [] : await forgetDisks(trx);
     const kept = asIs ? [] : await keepForEver(trx);
-    if (!asIs) {
-      await sql`update minion_pool set status = 'ERROR', updated_at = now()
-        where deleted_at is null and status <> 'DEALLOCATED'`.execute(trx);
-    }
+    await endPools(trx, asIs);
     const endpoints = asIs
       ? []
       : await trx
@@ -125,4 +122,15 @@ async function keepForEver(trx: Db): Promise<Aftermath['kept']> {
     .where('state', '<>', 'removed')
     .returning(['endpoint_id', 'kind', 'name', 'state'])
     .execute();
+}
+
+/** Machines that were lent to executions are nobody's; what was being done to a pool has ended. */
+async function endPools(trx: Db, asIs: boolean): Promise<void> {
+  await sql`update minion_machine set execution_id = null, instance = null, role = null, allocated_action = null,
+      lease_no = lease_no + ${FENCES}, updated_at = now(),
+      allocation_status = case when ${!asIs} or execution_id is not null then 'ERROR' else allocation_status end
+    where deleted_at is null`.execute(trx);
+  await sql`update minion_pool set status = case when ${!asIs} or operation is not null then 'ERROR' else status end,
+      operation = null, operation_no = operation_no + ${FENCES}, walk_no = walk_no + ${FENCES}, updated_at = now()
+    where deleted_at is null and status <> 'DEALLOCATED'`.execute(trx);
 }
