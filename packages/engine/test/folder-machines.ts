@@ -54,8 +54,9 @@ export const folderPools: PoolProvider = {
     }
     const entry = await ctx.ledger.intend('export', machine.key, { path: folder });
     if (!(await exists(folder))) {
-      await mkdir(folder, { recursive: true });
+      // Told first: a kill in between leaves it told twice, never made and untold.
       await record(ctx, `machine ${machine.key}`);
+      await mkdir(folder, { recursive: true });
     }
     await writeFile(path.join(folder, 'on'), '');
     await ctx.ledger.made(entry);

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { eventsOfTasks, historyOfPool, type MinionMachine } from '@godwit/store';
+import { eventsOfTasks, historyOfPool, listMinionPools, type MinionMachine } from '@godwit/store';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
 import { TestInstallation, type TestWorker } from './installation.ts';
 
@@ -18,6 +18,12 @@ beforeAll(async () => {
   destination = await it.endpoint('dst');
   worker = it.worker({ host: 'phoenix' });
 });
+// What a failed test leaves would fail those after it.
+afterEach(async () => {
+  for (const { id, status } of await listMinionPools(it.db, undefined)) {
+    if (status !== 'DEALLOCATED' && status !== 'ERROR') await removed(id);
+  }
+});
 afterAll(async () => {
   await it[Symbol.asyncDispose]();
 });
@@ -26,9 +32,10 @@ const folders = (endpoint: string): string[] => {
   const folder = path.join(it.folder(endpoint), '.machines');
   return existsSync(folder) ? readdirSync(folder) : [];
 };
+/** What was made and used there, each once. */
 const made = (endpoint: string): string[] => {
   const file = `${it.folder(endpoint)}.made`;
-  return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+  return existsSync(file) ? [...new Set(readFileSync(file, 'utf8').trim().split('\n'))] : [];
 };
 const machineFile = (endpoint: string, machine: MinionMachine | undefined, file: string): string =>
   path.join(it.folder(endpoint), '.machines', String(machine?.provider_properties?.id), file);
