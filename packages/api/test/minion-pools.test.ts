@@ -53,6 +53,18 @@ describe('a minion pool', () => {
     expect(Object.keys(minion_pools[0]).sort()).toEqual(keysOf('minionPool'));
   });
 
+  test('keeps its endpoint from being deleted', async () => {
+    const connection_info = { path: '/srv', user: 'someone', password: 'long enough' };
+    const endpoint = (
+      await api.member.post('/endpoints', { endpoint: { name: 'w', type: 'vault', connection_info } })
+    ).json().endpoint.id;
+    const { id } = await made({ endpoint_id: endpoint });
+    const refused = await api.member.delete(`/endpoints/${endpoint}`);
+    expect([refused.statusCode, refused.json().error.message]).toEqual([403, '1 minion pools would be orphaned!']);
+    expect((await api.member.delete(`/minion_pools/${id}`)).statusCode).toBe(204);
+    expect((await api.member.delete(`/endpoints/${endpoint}`)).statusCode).toBe(204);
+  });
+
   test('shows its machines without their secrets', async () => {
     const { id } = await made();
     await api.db

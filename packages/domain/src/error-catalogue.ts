@@ -81,6 +81,12 @@ export const errorCatalogue = {
     '{count} transfers would be orphaned!',
     'Delete the transfers of {object} first, or keep it.',
   ),
+  ENDPOINT_HAS_POOLS: entry(
+    'refused',
+    403,
+    '{count} minion pools would be orphaned!',
+    'Deallocate and delete the minion pools of {object} first ("godwit minion pool list"), or keep it.',
+  ),
   UNKNOWN_PROVIDER: entry(
     'invalid',
     400,

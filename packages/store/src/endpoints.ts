@@ -162,7 +162,8 @@ export async function transfersOfEndpoint(db: Db, id: string): Promise<number> {
 /**
  * Marks it deleted; false when it does not exist.
  *
- * @throws GodwitError ENDPOINT_IN_USE `N transfers would be orphaned!`
+ * @throws GodwitError ENDPOINT_IN_USE `N transfers would be orphaned!`, ENDPOINT_HAS_POOLS likewise: nobody could remove
+ *   their machines without its connection
  */
 export async function deleteEndpoint(db: Db, id: string): Promise<boolean> {
   return inTransaction(db, async (trx) => {
@@ -178,6 +179,13 @@ export async function deleteEndpoint(db: Db, id: string): Promise<boolean> {
     if (orphans > 0) {
       throw new GodwitError('ENDPOINT_IN_USE', `endpoint ${id}`, { count: orphans });
     }
+    const pools = await trx
+      .selectFrom('minion_pool')
+      .select((eb) => eb.fn.countAll<number>().as('n'))
+      .where('endpoint_id', '=', id)
+      .where('deleted_at', 'is', null)
+      .executeTakeFirstOrThrow();
+    if (pools.n > 0) throw new GodwitError('ENDPOINT_HAS_POOLS', `endpoint ${id}`, { count: pools.n });
     await trx.updateTable('endpoint').set({ deleted_at: sql<Date>`now()` }).where('id', '=', id).execute();
     await trx.deleteFrom('region_mapping').where('object_type', '=', 'endpoint').where('object_id', '=', id).execute();
     return true;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { EventLevel, JsonObject, MinionPoolStatus } from '@godwit/domain';
+import { type EventLevel, GodwitError, type JsonObject, type MinionPoolStatus } from '@godwit/domain';
 import { sql } from 'kysely';
 import type {
   MinionMachine,
@@ -8,7 +8,7 @@ import type {
   MinionPoolOperation,
   MinionPoolProgress,
 } from './control-tables.ts';
-import type { Db } from './database.ts';
+import { type Db, inTransaction } from './database.ts';
 import { toJson } from './tables.ts';
 import { atNextIndex } from './tasks.ts';
 import type { Scope } from './transfers.ts';
@@ -33,12 +33,23 @@ export interface NewMinionPool extends MinionPoolSettings {
   platform: 'source' | 'destination';
 }
 
+/** @throws GodwitError NOT_FOUND when its endpoint was deleted in the meantime */
 export async function insertMinionPool(db: Db, pool: NewMinionPool): Promise<MinionPool> {
-  return db
-    .insertInto('minion_pool')
-    .values({ ...pool, id: randomUUID(), environment_options: toJson(pool.environment_options) })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  return inTransaction(db, async (trx) => {
+    const endpoint = await trx
+      .selectFrom('endpoint')
+      .select('id')
+      .where('id', '=', pool.endpoint_id)
+      .where('deleted_at', 'is', null)
+      .forShare()
+      .executeTakeFirst();
+    if (endpoint === undefined) throw new GodwitError('NOT_FOUND', `Endpoint with ID '${pool.endpoint_id}'`);
+    return trx
+      .insertInto('minion_pool')
+      .values({ ...pool, id: randomUUID(), environment_options: toJson(pool.environment_options) })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+  });
 }
 
 export async function listMinionPools(db: Db, scope: Scope): Promise<MinionPool[]> {
