@@ -7,6 +7,7 @@ import type { Volume } from './client/block-storage.ts';
 import type { Cloud } from './client/cloud.ts';
 import type { Server } from './client/compute.ts';
 import { openCloud } from './connection.ts';
+import { findSnapshot } from './disk-snapshot.ts';
 import { describeInstance, findServer, GIB } from './inventory.ts';
 import { deployedName, groupsFor, guestProperties, serverFor, takeFlavor } from './machine.ts';
 import { checkKey, isMarked, marksOf, PREFIX, tagOf } from './mark.ts';
@@ -58,7 +59,7 @@ export async function deployInstance(ctx: ProviderContext, request: DeployReques
   const volumes = await Promise.all(
     replicas.map((replica) => {
       if (replica.kind === 'file') return volumeOfFile(cloud, ctx, request, replica);
-      return own ? ownVolume(cloud, replica) : cloneOf(cloud, request, replica);
+      return own ? ownVolume(cloud, replica) : cloneOf(cloud, ctx, request, replica);
     }),
   );
   const [root] = volumes;
@@ -102,22 +103,42 @@ async function clones(cloud: Cloud, key: string): Promise<Volume[]> {
 }
 
 /** A volume of its own that equals the replica of now, whatever replication does next. */
-async function cloneOf(cloud: Cloud, request: DeployRequest, replica: VolumeReplica): Promise<Volume> {
+async function cloneOf(
+  cloud: Cloud,
+  ctx: ProviderContext,
+  request: DeployRequest,
+  replica: VolumeReplica,
+): Promise<Volume> {
   const source = await ownVolume(cloud, replica);
   const name = diskName(request.key, replica.id);
-  const made = await findOrCreate(
-    async () => (await clones(cloud, request.key)).find((one) => one.metadata?.godwit_disk === replica.id) ?? null,
-    async () => {
-      await volumeReady(cloud, source.id, 'available', replica.id);
-      return cloud.volumes.createVolume({
-        name,
-        size: source.size,
-        source_volid: source.id,
-        metadata: marksOf(request.key, 'clone', { godwit_transfer: request.transfer, godwit_disk: replica.id }),
-      });
-    },
-  );
-  return made.status === 'in-use' ? made : volumeReady(cloud, made.id, 'available', name);
+  const make = (from: { source_volid: string } | { snapshot_id: string }) =>
+    findOrCreate(
+      async () => (await clones(cloud, request.key)).find((one) => one.metadata?.godwit_disk === replica.id) ?? null,
+      async () => {
+        await volumeReady(cloud, source.id, 'available', replica.id);
+        const marks = { godwit_transfer: request.transfer, godwit_disk: replica.id };
+        return cloud.volumes.createVolume({
+          name,
+          size: source.size,
+          ...from,
+          metadata: marksOf(request.key, 'clone', marks),
+        });
+      },
+    );
+  const ready = async (made: Volume) =>
+    made.status === 'in-use' ? made : volumeReady(cloud, made.id, 'available', name);
+  const first = await make({ source_volid: source.id });
+  try {
+    return await ready(first);
+  } catch (error) {
+    // Cinder's NFS driver, since the fixes for CVE-2024-32498, clones no volume that has a snapshot; others give no
+    // snapshot back that a volume was made from. So the volume first, then the deployment's snapshot of the same bytes.
+    const snapshot = await findSnapshot(cloud, request.key, replica.volume);
+    if (!(error instanceof GodwitError) || error.code !== 'PLATFORM_ERROR' || snapshot === null) throw error;
+    ctx.progress(`Volume ${source.id} cannot be cloned here (${error.message}); its snapshot is`);
+    await deleteVolume(cloud, first.id);
+    return ready(await make({ snapshot_id: snapshot.id }));
+  }
 }
 
 /** A volume made of a staged file, by way of an image that is removed again. */

@@ -26,7 +26,8 @@ export async function snapshotDisks(ctx: ProviderContext, key: string, disks: Ta
   return disks;
 }
 
-async function findSnapshot(cloud: Cloud, key: string, volume: string): Promise<VolumeSnapshot | null> {
+/** The snapshot that {@link snapshotDisks} made by this key; null when there is none. */
+export async function findSnapshot(cloud: Cloud, key: string, volume: string): Promise<VolumeSnapshot | null> {
   const found = await cloud.volumes.snapshots({ volume_id: volume });
   return found.find(({ metadata }) => isMarked(metadata, key, 'disk-snapshot')) ?? null;
 }
