@@ -3,9 +3,9 @@ import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { defaultCache } from '../../testbed/guests/guest-build.ts';
 import { diskPackages, ensurePackages, hypervisorPackages } from '../debian-packages.ts';
-import { whyNoHypervisors } from '../hypervisor-support.ts';
 import { moveFolder } from './folders.ts';
 import { startGodwit } from './godwit.ts';
+import { whyNoHypervisors } from './hypervisor-support.ts';
 import { moveGuest } from './hypervisors.ts';
 import { makeDemoFolder, type Undo } from './undo.ts';
 

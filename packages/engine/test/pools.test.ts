@@ -1,3 +1,4 @@
+// Over 400 lines: what pools promise, over one installation and its worker, which each test hands on.
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { eventsOfTasks, historyOfPool, listMinionPools, type MinionMachine } from '@godwit/store';

@@ -63,7 +63,11 @@ export async function restoreDatabase(
   if (options.force !== true && (await hasTables(connection))) {
     throw new GodwitError('DATABASE_NOT_EMPTY', 'the database');
   }
-  if (options.dryRun === true) return { header, rows };
+  if (options.dryRun === true) {
+    // Keys in the file would be taken over: that changes something. Without them a missing one is told now.
+    if (keys === undefined) options.requireKeys(header.key_ids, undefined);
+    return { header, rows };
+  }
   options.requireKeys(header.key_ids, keys);
   const { db } = connection;
   await markHalfRestored(db, true);

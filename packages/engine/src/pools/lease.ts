@@ -58,7 +58,12 @@ export async function leaseMachines(trx: Transaction<Database>, execution: Execu
   const plans: { pool: MinionPool; uses: MinionUse[]; machines: MinionMachine[] }[] = [];
   for (const id of poolIds) {
     const pool = await lockMinionPool(trx, id);
-    if (pool === undefined) return { state: 'refused', reason: `Minion pool '${id}' does not exist any more.` };
+    if (pool === undefined) {
+      return {
+        state: 'refused',
+        reason: `Minion pool '${id}' does not exist any more. Give the transfer another one, or none, and execute again.`,
+      };
+    }
     const refreshing = pool.operation === 'refresh';
     if (!LENDING.includes(pool.status) && !refreshing) {
       const coming = COMING.includes(pool.status) && pool.operation !== 'deallocate';
@@ -73,7 +78,7 @@ export async function leaseMachines(trx: Transaction<Database>, execution: Execu
     if (wanted.length > pool.maximum_minions) {
       return {
         state: 'refused',
-        reason: `Minion pool '${pool.name}' has at most ${pool.maximum_minions} machine(s), and ${wanted.length} are needed at once.`,
+        reason: `Minion pool '${pool.name}' has at most ${pool.maximum_minions} machine(s), and ${wanted.length} are needed at once. Raise its maximum, or move fewer instances in one transfer.`,
       };
     }
     plans.push({ pool, uses: wanted, machines: await lockMachines(trx, id) });

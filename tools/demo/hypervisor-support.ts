@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { hypervisorPackages, hypervisorTestPackages, type PackageSet } from './debian-packages.ts';
+import type { PackageSet } from '../debian-packages.ts';
 
 /**
  * Why libvirt/QEMU hosts of the testbed cannot run side by side here; undefined when they can.
@@ -8,7 +8,7 @@ import { hypervisorPackages, hypervisorTestPackages, type PackageSet } from './d
  */
 export function whyNoHypervisors(lacking: readonly PackageSet[]): string | undefined {
   if (process.getuid?.() !== 0) return 'that needs root';
-  const set = [hypervisorPackages, hypervisorTestPackages].find((one) => lacking.includes(one));
+  const [set] = lacking;
   if (set) return `packages are missing, for ${set.purpose}`;
   // What testbed/libvirt/host.sh asks of the kernel: refused in containers without privileges and in a bare chroot.
   const probe = spawnSync(
