@@ -27,6 +27,8 @@ export const poolWorkflowId = (poolId: string, operationNo: number): string => `
 /** Id of the pool whose operation the workflow is; undefined: it is something else. */
 export const poolOfWorkflow = (workflowId: string): string | undefined => /^pool:([^:]+):\d+$/.exec(workflowId)?.[1];
 
+/** Payload: name of a queue. Something waits in it now, or may be taken from it now. */
+export const QUEUE_CHANNEL = 'godwit_queue';
 /** Payload: execution id. A task of it has ended in another process. */
 export const TASK_CHANNEL = 'godwit_task';
 /** Payload: id of a waiting provider call. */

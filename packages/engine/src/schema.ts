@@ -1,6 +1,7 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import type { Connection } from '@godwit/store';
 import { sql } from 'kysely';
+import { QUEUE_CHANNEL } from './contract.ts';
 
 /**
  * The engine's own tables, to be run by whoever migrates (`migrate(connection, () => migrateEngine(connection))` of the
@@ -11,6 +12,16 @@ export async function migrateEngine(connection: Connection): Promise<void> {
   for (const statement of statements) await sql.raw(statement).execute(connection.db);
 }
 
+/**
+ * Announces, with the commit, that a queue is worth a look. In the database and not in our code, so that no way into a queue
+ * is forgotten (a start, a resumption, a takeover) and none costs a round trip; equal notices of one transaction are one.
+ */
+const trigger = (name: string, when: string): string => `do $do$ begin
+  if not exists (select from pg_trigger where tgrelid = 'dbos.workflow_status'::regclass and tgname = '${name}') then
+    create trigger ${name} ${when} execute function engine.say_queue();
+  end if;
+end $do$`;
+
 /** Calls that the API waits for live seconds, so they are not logged; a crash of Postgres loses them and the callers ask again. */
 const statements = [
   'create schema if not exists engine',
@@ -20,4 +31,17 @@ const statements = [
      service_id text, result jsonb, error jsonb,
      created_at timestamptz not null default clock_timestamp(), expires_at timestamptz not null)`,
   `create index if not exists provider_call_waiting on engine.provider_call (created_at) where state = 'waiting'`,
+  `create or replace function engine.say_queue() returns trigger language plpgsql as $$ begin
+     perform pg_notify('${QUEUE_CHANNEL}', new.queue_name);
+     return null;
+   end $$`,
+  trigger(
+    'godwit_queued',
+    `after insert on dbos.workflow_status for each row when (new.status = 'ENQUEUED' and new.queue_name is not null)`,
+  ),
+  trigger(
+    'godwit_queued_again',
+    `after update of status on dbos.workflow_status for each row
+     when (new.status = 'ENQUEUED' and old.status <> 'ENQUEUED' and new.queue_name is not null)`,
+  ),
 ];

@@ -19,6 +19,7 @@ import {
   EXECUTION_WORKFLOW,
   GIVE_UP_CHANNEL,
   POOL_WORKFLOW,
+  QUEUE_CHANNEL,
   REAP_CHANNEL,
   regionQueue,
   TASK_CHANNEL,
@@ -28,7 +29,7 @@ import { whileDatabaseIsAway } from './database-retry.ts';
 import { durableLog } from './durable-log.ts';
 import { Heart } from './heart.ts';
 import { Listener } from './listener.ts';
-import { listenTo, queuesOf } from './listening.ts';
+import { hurry, hurryAll, listenTo, queuesOf } from './listening.ts';
 import { keepPools, UPKEEP_EVERY_MS } from './pools/upkeep.ts';
 import { type ProviderLoaders, ProviderRegistry } from './provider-registry.ts';
 import { RateLimits } from './rate-limits.ts';
@@ -48,7 +49,7 @@ import { walkExecution } from './workflows/execution.ts';
 import { walkPool } from './workflows/pool.ts';
 import { runQueuedTask } from './workflows/task.ts';
 
-/** Milliseconds between looks at a queue: the wait of a start, against two queries a look while nothing happens. */
+/** Milliseconds between looks at a queue that no notice asks for: what a lost notice costs, against two queries a look. */
 const POLL_MS = 100;
 /** Light tasks of this worker at one endpoint at once. */
 const LIGHT_TASKS = 8;
@@ -77,6 +78,8 @@ export interface WorkerOptions {
   retry?: Partial<RetryPolicy>;
   /** See WorkerContext.reach. */
   reach?: (point: string) => Promise<void>;
+  /** Milliseconds between looks at a queue that no notice asks for, for tests of what notices alone do. Default 100. */
+  pollMs?: number;
   /** Shorter times, for tests of what happens when they are over. */
   heartbeat?: { everyMs?: number; limitMs?: number };
 }
@@ -211,6 +214,7 @@ async function begin(
     gaveUp: (id) => calls.giveUp(id),
     reapable: () => rounds.hurry('reaper'),
     catchUp: () => {
+      hurryAll();
       runs.wakeAll();
       rounds.hurry('cancel');
       calls.look();
@@ -252,6 +256,7 @@ interface Ears {
 }
 
 const earChannels = (ears: Ears): Record<string, (payload: string) => void> => ({
+  [QUEUE_CHANNEL]: hurry,
   [CANCEL_CHANNEL]: (id) => ears.live?.canceled(id),
   [TASK_CHANNEL]: (id) => ears.live?.taskEnded(id),
   [CALL_CHANNEL]: () => ears.live?.call(),
@@ -264,7 +269,7 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
   await worker.durable.registerQueue(CONTROL_QUEUE, {
     // A walk costs some kilobytes while its copies run: this bounds memory, not speed.
     workerConcurrency: 500,
-    minPollingIntervalMs: POLL_MS,
+    minPollingIntervalMs: options.pollMs ?? POLL_MS,
   });
   for (const region of regions) await openRegion(options, worker, region);
   DBOS.setConfig({
@@ -293,6 +298,7 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
     maxRecoveryAttempts,
   });
   await DBOS.launch();
+  hurryAll();
 }
 
 const copiesOf = (options: WorkerOptions): number => options.copies ?? 4;
@@ -301,7 +307,7 @@ async function openRegion(options: WorkerOptions, worker: WorkerContext, region:
   await worker.durable.registerQueue(regionQueue(region), {
     workerConcurrency: copiesOf(options),
     partitionConcurrency: Math.max(copiesOf(options), options.copiesPerEndpoint ?? 8),
-    minPollingIntervalMs: POLL_MS,
+    minPollingIntervalMs: options.pollMs ?? POLL_MS,
   });
 }
 

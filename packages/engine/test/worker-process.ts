@@ -24,6 +24,7 @@ export interface WorkerProcessOptions {
   stops: Stop[];
   regions?: string[];
   copies?: number;
+  pollMs?: number;
   heartbeat?: { everyMs?: number; limitMs?: number };
   retry?: { firstMs?: number; maxMs?: number; limitMs?: number };
 }
@@ -67,6 +68,7 @@ const worker = await startWorker({
   reach,
   ...(options.regions !== undefined && { regions: options.regions }),
   ...(options.copies !== undefined && { copies: options.copies }),
+  ...(options.pollMs !== undefined && { pollMs: options.pollMs }),
   ...(options.heartbeat !== undefined && { heartbeat: options.heartbeat }),
   ...(options.retry !== undefined && { retry: options.retry }),
 });
