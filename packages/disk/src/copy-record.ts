@@ -122,7 +122,10 @@ export class CopyRecord {
     await store.commit(progress, [...changed.values()]);
     for (const { group, leaves } of changed.values()) roots.settle(group, leaves);
     this.#progress = progress;
-    for (const item of checkpoint.finished) cache.release(item.group.group);
+    for (const { group } of checkpoint.finished) {
+      if ((group.group + 1) * GROUP_LEAVES <= progress.lowWater) roots.finish(group.group, group.leaves);
+      cache.release(group.group);
+    }
     if (this.#marks.length > 0) {
       this.#marks = [];
       cache.settle();

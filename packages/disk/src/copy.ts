@@ -124,9 +124,9 @@ async function copyWithin(pool: BufferPool, request: CopyRequest): Promise<CopyR
   for (let attempt = 1; ; attempt++) {
     const begin = await beginCopy(store, plan, source.size, label);
     const totalBytes = begin.layout.size;
-    const roots = new GroupRoots(store, begin.layout, begin.touched);
-    // A first run has no group that it leaves alone, and a whole verification needs the digests themselves.
-    if (begin.complete && plan.verify !== 'whole') void roots.gather();
+    const roots = new GroupRoots(store, begin.layout, begin.touched, plan.verify === 'none');
+    // A first run leaves no group alone but those without a row, and a whole verification needs the digests themselves.
+    if (plan.verify === 'none' || (begin.complete && plan.verify !== 'whole')) void roots.gather();
     const inFlight = new InFlight(flightLimits(request, [source]), clock());
     const opened = opening.then((disk) => {
       const [needed, available] = [begin.layout.size, disk.size];

@@ -12,6 +12,7 @@ const BATCH = 16;
 export class GroupRoots {
   readonly #store: CheckpointStore;
   readonly #layout: LeafLayout;
+  readonly #everything: boolean;
   readonly #roots = new Map<number, Uint8Array>();
   /** Groups that had no row. */
   readonly #absent = new Set<number>();
@@ -21,13 +22,20 @@ export class GroupRoots {
   readonly #foreseen = new Map<number, { leaves: Uint8Array; root: Uint8Array }>();
   /** Roots of changed groups as committed. */
   readonly #settled = new Map<number, Uint8Array>();
+  /** Committed groups whose roots are still to be computed. */
+  readonly #due = new Map<number, Uint8Array>();
+  #computing = false;
   #stopped = false;
 
-  /** @param changed groups to leave out */
-  constructor(store: CheckpointStore, layout: LeafLayout, changed: Iterable<number>) {
+  /**
+   * @param changed groups to leave out
+   * @param everything roots of groups that the run changes are wanted too: nothing of them will be re-read
+   */
+  constructor(store: CheckpointStore, layout: LeafLayout, changed: Iterable<number>, everything = false) {
     this.#store = store;
     this.#layout = layout;
     this.#changed = new Set(changed);
+    this.#everything = everything;
   }
 
   /** The root of a group that was not changed, when it is known. */
@@ -50,6 +58,7 @@ export class GroupRoots {
     this.#changed.add(group);
     this.#roots.delete(group);
     this.#settled.delete(group);
+    this.#due.delete(group);
   }
 
   /** Computes the roots that groups will have. Takes the tables over. Call it once a run at most, near its end: it keeps them. */
@@ -66,6 +75,26 @@ export class GroupRoots {
     const foreseen = this.#foreseen.get(group);
     this.#foreseen.delete(group);
     if (foreseen && Buffer.compare(foreseen.leaves, leaves) === 0) this.#settled.set(group, foreseen.root);
+  }
+
+  /**
+   * Computes the root of a group as committed just now, when there is time; the run changes it no more, or forgets it first.
+   *
+   * @param leaves looked at later, without a copy
+   */
+  finish(group: number, leaves: Uint8Array): void {
+    if (this.#everything && this.now(group) === undefined) this.#due.set(group, leaves);
+    if (!this.#computing) void this.#compute();
+  }
+
+  async #compute(): Promise<void> {
+    this.#computing = true;
+    for (const [group, leaves] of this.#due) {
+      await turn();
+      if (this.#stopped) break;
+      if (this.#due.delete(group) && isWhole(leaves)) this.#settled.set(group, merkleRoot(leaves));
+    }
+    this.#computing = false;
   }
 
   /** Reads all rows. Ends early when stopped, and when the store fails: whoever needs the rows will learn why. */
@@ -90,6 +119,7 @@ export class GroupRoots {
   stop(): void {
     this.#stopped = true;
     this.#foreseen.clear();
+    this.#due.clear();
   }
 }
 

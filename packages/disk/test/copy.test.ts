@@ -427,6 +427,23 @@ describe('verification', () => {
     expect(none).toMatchObject({ targetRoot: null, counters: { leavesReread: 0 } });
   });
 
+  it('tells the root of the source although nothing is re-read, whatever groups were changed and whenever committed', async () => {
+    const leaves = 3 * GROUP + 77;
+    const data = [0, 5, 1_023, 1_024, 2_000, 2_500, 3 * GROUP, leaves - 1];
+    const pair = new Pair(filled(leaves * LEAF_SIZE, data));
+    const window = 3 * LEAF_SIZE;
+    const pick = seededRandom(9);
+    const first = await pair.copyAndComplete({ verify: 'none' }, { window });
+    expect(first.sourceRoot).toEqual(rootOf(pair.source));
+    for (let run = 0; run < 4; run++) {
+      const changed = [...new Set(Array.from({ length: 9 }, () => Math.floor(pick() * leaves)))].sort((a, b) => a - b);
+      for (const leaf of changed) put(pair.source, leaf, run + 2);
+      const mode = run % 2 === 0 ? 'changed' : 'compare';
+      const result = await pair.copyAndComplete({ mode, verify: 'none' }, { changed, window });
+      expect(result.sourceRoot, `run ${run}`).toEqual(rootOf(pair.source));
+    }
+  });
+
   it('covers what an aborted run wrote and nobody verified', async () => {
     const pair = new Pair(filled(100 * LEAF_SIZE));
     await pair.copyAndComplete();

@@ -69,6 +69,32 @@ describe('the roots of groups', () => {
     expect(roots.now(0)).toBeUndefined();
   });
 
+  it('are computed of finished groups while there is time, but not of those that change again or are not whole', async () => {
+    const rows = [row(0), row(1), row(2), row(3, 8), row(4)];
+    rows[2]!.leaves.fill(0, 500 * 32, 501 * 32);
+    const layout = new LeafLayout(5 * GROUP_BYTES);
+    const finish = async (roots: GroupRoots) => {
+      for (const { group, leaves } of rows) {
+        roots.forget(group);
+        roots.finish(group, leaves);
+      }
+      roots.forget(1);
+      for (let turns = 0; turns < 2 * rows.length; turns++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const roots = new GroupRoots(store([]), layout, [], true);
+    await finish(roots);
+    for (const index of [0, 4]) expect(roots.now(index)).toEqual(merkleRoot(rows[index]!.leaves));
+    for (const group of [1, 2, 3]) expect(roots.now(group)).toBeUndefined();
+    roots.finish(1, rows[1]!.leaves);
+    roots.stop();
+    for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
+    expect(roots.now(1)).toBeUndefined();
+    // Who re-reads what was changed has no use for them.
+    const few = new GroupRoots(store([]), layout, []);
+    await finish(few);
+    for (const { group } of rows) expect(few.now(group)).toBeUndefined();
+  });
+
   it('are left out when the store fails, and when they are no longer wanted', async () => {
     const rows = Array.from({ length: 40 }, (_, group) => row(group));
     const failing = store(rows, (first) => {
