@@ -1,4 +1,5 @@
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 export interface Received {
@@ -13,14 +14,17 @@ export class Receiver {
   /** How the next requests are answered, in order; beyond it: 204. */
   readonly manners: ((response: ServerResponse) => void)[] = [];
   readonly #server: Server;
+  readonly #protocol: 'http' | 'https';
 
-  private constructor(server: Server) {
+  private constructor(server: Server, protocol: 'http' | 'https') {
     this.#server = server;
+    this.#protocol = protocol;
   }
 
-  static async start(): Promise<Receiver> {
-    const server = createServer();
-    const receiver = new Receiver(server);
+  /** @param tls key and certificate in PEM; absent: in clear */
+  static async start(tls?: { key: string; cert: string }): Promise<Receiver> {
+    const server = tls === undefined ? createServer() : createTlsServer(tls);
+    const receiver = new Receiver(server, tls === undefined ? 'http' : 'https');
     server.on('request', (request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -36,7 +40,7 @@ export class Receiver {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#protocol}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** Types of the events that came, in order. */

@@ -1,8 +1,12 @@
+import { execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { JsonObject } from '@godwit/domain';
 import { appendEvent, rotateSecrets } from '@godwit/store';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { pauseAfter, WebhookDeliverer, type WebhookTimes } from '../src/webhooks/deliverer.ts';
@@ -10,6 +14,8 @@ import { lookupReceiver } from '../src/webhooks/target.ts';
 import { UUID } from './contract-keys.ts';
 import { ServedApi } from './served-api.ts';
 import { type Received, Receiver } from './webhook-receiver.ts';
+
+const run = promisify(execFile);
 
 let api: ServedApi;
 const open: { close(): Promise<void> }[] = [];
@@ -38,8 +44,8 @@ function deliverer(times: Partial<WebhookTimes> = {}): WebhookDeliverer {
   return made;
 }
 
-async function receiver(): Promise<Receiver> {
-  const made = await Receiver.start();
+async function receiver(tls?: { key: string; cert: string }): Promise<Receiver> {
+  const made = await Receiver.start(tls);
   open.push(made);
   return made;
 }
@@ -50,6 +56,20 @@ const say = (type: string, objectId = 'x', projectId = api.admin.projectId) =>
   appendEvent(api.db, { projectId, type, objectType: type.split('.')[0]!, objectId });
 const eventually = (what: string, holds: () => Promise<boolean> | boolean) => api.installation.eventually(what, holds);
 const deliveries = async (id: string) => (await api.admin.get(`/webhooks/${id}/deliveries`)).json().deliveries;
+
+/** An authority of its own (`ca.pem`) and what it has signed for 127.0.0.1. */
+async function certificateIn(folder: string): Promise<{ key: string; cert: string }> {
+  const openssl = (...args: string[]) => run('openssl', args, { cwd: folder });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const authority = ['-subj', '/CN=test CA', '-days', '2', '-addext', 'keyUsage=keyCertSign'];
+  await openssl('req', '-x509', ...key, ...authority, '-keyout', 'ca-key.pem', '-out', 'ca.pem');
+  writeFileSync(path.join(folder, 'ext'), 'subjectAltName=IP:127.0.0.1\n');
+  await openssl('req', ...key, '-subj', '/CN=receiver', '-keyout', 'key.pem', '-out', 'csr.pem');
+  const sign = ['-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-CAcreateserial', '-days', '2', '-extfile', 'ext'];
+  await openssl('x509', '-req', '-in', 'csr.pem', ...sign, '-out', 'cert.pem');
+  const read = (name: string) => readFileSync(path.join(folder, name), 'utf8');
+  return { key: read('key.pem'), cert: read('cert.pem') };
+}
 
 /** As a receiver checks it, see docs/webhooks.md. */
 function isSigned({ headers, body }: Received, secret: string): boolean {
@@ -126,7 +146,7 @@ describe('a webhook', () => {
 describe('a delivery', () => {
   test('is signed over its id, the time and the body, and carries the event as /events does', async () => {
     const to = await receiver();
-    const { id, secret } = await made({ url: `${to.url}/hook?a=b` });
+    const { id, secret } = await made({ url: `${to.url}/hook?a=b`, events: ['execution', 'transfer.updated'] });
     const transfer = await api.transfer(api.admin, 'told');
     const { execution } = (await api.admin.post(`/transfers/${transfer}/executions`, {})).json();
     deliverer();
@@ -163,6 +183,101 @@ describe('a delivery', () => {
     expect(some.types).toEqual(['task.updated', 'schedule.fired', 'webhook.test']);
     expect(await deliveries(off.id)).toEqual([]);
     expect((await api.admin.post(`/webhooks/${off.id}/actions`, { test: null })).statusCode).toBe(400);
+  });
+
+  test('tells the life of endpoints, transfers, deployments and pools, from their making to their end', async () => {
+    const to = await receiver();
+    await made({ url: to.url, events: ['endpoint', 'transfer', 'deployment', 'minion_pool'] });
+    const transfer = await api.transfer(api.admin, 'mortal');
+    const { origin_endpoint_id: origin } = (await api.admin.get(`/transfers/${transfer}`)).json().transfer;
+    await api.admin.put(`/endpoints/${origin}`, { endpoint: { name: 'other' } });
+    const { execution } = (
+      await api.admin.post(`/transfers/${transfer}/executions`, { execution: { auto_deploy: true } })
+    ).json();
+    const [waiting] = (await api.admin.get('/deployments')).json().deployments;
+    await api.admin.post(`/deployments/${waiting.id}/actions`, { cancel: { force: false } });
+    await api.admin.delete(`/deployments/${waiting.id}`);
+    await api.admin.post(`/transfers/${transfer}/executions/${execution.id}/actions`, { cancel: { force: true } });
+    const pool = await api.admin.post('/minion_pools', {
+      minion_pool: {
+        name: 'helpers',
+        endpoint_id: origin,
+        os_type: 'linux',
+        platform: 'source',
+        environment_options: {},
+        skip_allocation: true,
+      },
+    });
+    expect((await api.admin.delete(`/minion_pools/${pool.json().minion_pool.id}`)).statusCode).toBe(204);
+    expect((await api.admin.delete(`/transfers/${transfer}`)).statusCode).toBe(204);
+    expect((await api.admin.delete(`/endpoints/${origin}`)).statusCode).toBe(204);
+    deliverer();
+    await eventually('the end is told', () => to.types.includes('endpoint.deleted'));
+    expect(to.types).toEqual([
+      'endpoint.created',
+      'endpoint.created',
+      'transfer.created',
+      'endpoint.updated',
+      'transfer.updated',
+      'deployment.created',
+      'deployment.updated',
+      'deployment.deleted',
+      'transfer.updated',
+      'minion_pool.created',
+      'minion_pool.deleted',
+      'transfer.deleted',
+      'endpoint.deleted',
+    ]);
+    const told = to.received.map(({ body }) => JSON.parse(body) as { object_id: string; payload: object });
+    expect(told[2]).toMatchObject({ object_id: transfer, payload: { scenario: 'replica', instances: ['web01'] } });
+    expect(told[6]).toMatchObject({ object_id: waiting.id, payload: { last_execution_status: 'CANCELED' } });
+    expect(told.at(-1)).toMatchObject({ object_id: origin, payload: { name: 'other', type: 'folder' } });
+    expect(JSON.stringify(told)).not.toContain('connection');
+  });
+
+  test('is narrowed to statuses; what tells none is sent all the same', async () => {
+    const [failures, all] = [await receiver(), await receiver()];
+    const { id } = await made({ url: failures.url, statuses: ['ERROR', 'ERROR_ALLOCATING_MINIONS'] });
+    await made({ url: all.url });
+    const tell = (type: string, payload: JsonObject) =>
+      appendEvent(api.db, { projectId: api.admin.projectId, type, objectType: 'x', objectId: 'x', payload });
+    await tell('execution.updated', { status: 'RUNNING' });
+    await tell('transfer.updated', { last_execution_status: 'COMPLETED' });
+    await tell('transfer.updated', { last_execution_status: 'ERROR' });
+    await tell('execution.updated', { status: 'ERROR' });
+    await tell('schedule.refused', { reason: 'no' });
+    deliverer();
+    await eventually('all are told', () => all.received.length === 5 && failures.received.length >= 3);
+    expect(failures.types).toEqual(['transfer.updated', 'execution.updated', 'schedule.refused']);
+    const widened = await api.admin.put(`/webhooks/${id}`, { webhook: { statuses: [] } });
+    expect(widened.json().webhook).toMatchObject({ statuses: [], events: [] });
+    expect((await create({ url: 'https://a.example', statuses: ['FAILED'] })).statusCode).toBe(400);
+  });
+
+  test('goes to https only where the certificate is trusted: by NODE_EXTRA_CA_CERTS one of a private authority', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'gw-hook-'));
+    open.push({ close: async () => rmSync(folder, { recursive: true, force: true }) });
+    const to = await receiver(await certificateIn(folder));
+    const { id } = await made({ url: to.url });
+    await say('execution.updated');
+    deliverer();
+    await eventually('it is given up', async () => (await deliveries(id))[0]?.state === 'failed');
+    expect((await deliveries(id))[0]).toMatchObject({
+      last_status: null,
+      last_error: expect.stringMatching(/certificate/),
+    });
+    expect(to.received).toEqual([]);
+
+    const trusting = async (host: string) => {
+      const env = { ...process.env, NODE_EXTRA_CA_CERTS: path.join(folder, 'ca.pem') };
+      const child = path.join(import.meta.dirname, 'send.fixture.ts');
+      const { stdout } = await run(process.execPath, [child, to.url.replace('127.0.0.1', host)], { env });
+      return JSON.parse(stdout);
+    };
+    expect(await trusting('127.0.0.1')).toEqual({ status: 204, error: null });
+    expect(to.received).toHaveLength(1);
+    expect(await trusting('localhost')).toEqual({ status: null, error: expect.stringContaining('altnames') });
+    expect(to.received).toHaveLength(1);
   });
 
   test('is tried again with the same id when the receiver fails, and is not carried along by a redirect', async () => {

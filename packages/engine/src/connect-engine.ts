@@ -45,6 +45,7 @@ import { News } from './news.ts';
 import { poolsOf, refuseUnfitPools } from './pools/fit.ts';
 import { actOnPool } from './pools/start-operation.ts';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
+import { callOff } from './settle.ts';
 import {
   becomeExecution,
   deploymentOf,
@@ -55,6 +56,7 @@ import {
 } from './start.ts';
 import { type BoardTask, changeTasks, taskStates } from './task-board.ts';
 import { withChange } from './updated-transfer.ts';
+import { explainWaiting } from './waiting.ts';
 
 /** Connects the API process to the engine. Rejects with `DATABASE_UNAVAILABLE`. */
 export async function connectEngine(options: EngineClientOptions): Promise<EngineClient> {
@@ -159,11 +161,7 @@ class PostgresEngineClient implements EngineClient {
       const deployment = await lockDeployment(place.trx, deploymentId);
       if (deployment === undefined) throw new GodwitError('NOT_FOUND', `Deployment with ID '${deploymentId}'`);
       if (deployment.last_execution_status === 'PENDING') {
-        await place.trx
-          .updateTable('deployment')
-          .set({ last_execution_status: 'CANCELED', updated_at: sql<Date>`now()` })
-          .where('id', '=', deploymentId)
-          .execute();
+        await callOff(place, deployment, 'CANCELED');
         return;
       }
       const execution = await place.trx
@@ -216,6 +214,14 @@ class PostgresEngineClient implements EngineClient {
       const endpoint = await getEndpoint(this.#connection.db, endpointId);
       if (endpoint === undefined) throw new GodwitError('NOT_FOUND', `Endpoint with ID '${endpointId}'`);
       return await askWorker(this.#desk, this.#connection.db, endpoint, method, args, options);
+    } catch (error) {
+      throw asGodwit(error);
+    }
+  }
+
+  async explainWaiting(): Promise<number> {
+    try {
+      return await explainWaiting({ db: this.#connection.db, durable: this.#durable });
     } catch (error) {
       throw asGodwit(error);
     }

@@ -117,6 +117,11 @@ export interface EngineClient {
     args: ProviderCalls[M]['args'],
     options?: CallOptions,
   ): Promise<ProviderCalls[M]['result']>;
+  /**
+   * Says of queued work that no worker can take why it waits, among the events of its task or pool, once for each reason.
+   * Workers do the same every 5 s: this is for when none is there. Returns how many were told.
+   */
+  explainWaiting(): Promise<number>;
   /** Ends its connections; calls under way reject with `CANCELED`. */
   close(): Promise<void>;
 }

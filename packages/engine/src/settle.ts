@@ -11,6 +11,7 @@ import {
 } from '@godwit/store';
 import { sql } from 'kysely';
 import { REAP_CHANNEL } from './contract.ts';
+import { News } from './news.ts';
 import { releaseMachines } from './pools/lease.ts';
 import { type StartPlace, startDeployment, startTransfer } from './start.ts';
 
@@ -63,10 +64,14 @@ async function followUp(place: StartPlace, execution: Execution): Promise<Execut
   });
 }
 
-async function callOff({ trx }: StartPlace, deployment: Deployment, status: ExecutionStatus): Promise<void> {
+/** Ends a deployment that waited and whose execution never came to be. */
+export async function callOff({ trx }: StartPlace, deployment: Deployment, status: ExecutionStatus): Promise<void> {
   await trx
     .updateTable('deployment')
     .set({ last_execution_status: status, updated_at: sql<Date>`now()` })
     .where('id', '=', deployment.id)
     .execute();
+  const news = new News(deployment.project_id);
+  news.add('deployment.updated', 'deployment', deployment.id, { last_execution_status: status, execution_id: null });
+  await news.write(trx);
 }

@@ -1,3 +1,4 @@
+import type { DBOSClient } from '@dbos-inc/dbos-sdk';
 import { type EventLevel, GodwitError } from '@godwit/domain';
 import { addPoolEvent, addTaskEvent, type Db, getMinionPool, HEARTBEAT_LIMIT_MS } from '@godwit/store';
 import { sql } from 'kysely';
@@ -11,7 +12,6 @@ import {
   regionQueue,
   taskWorkflowId,
 } from './contract.ts';
-import type { WorkerContext } from './worker-context.ts';
 
 /** Milliseconds between looks. */
 export const WAITING_EVERY_MS = 5_000;
@@ -32,16 +32,16 @@ export async function servedRegions(db: Db): Promise<Set<string>> {
 
 /**
  * Says of work that nobody can take why it waits, once, where people look: among the events of the task (of the first one
- * when the whole execution waits), or of the minion pool. One worker at a time does it. Returns how many it told.
+ * when the whole execution waits), or of the minion pool. One process at a time does it. Returns how many it told.
  */
-export async function explainWaiting(worker: WorkerContext): Promise<number> {
-  return worker.db.transaction().execute(async (trx) => {
+export async function explainWaiting({ db, durable }: { db: Db; durable: DBOSClient }): Promise<number> {
+  return db.transaction().execute(async (trx) => {
     const lock = await sql<{ held: boolean }>`select pg_try_advisory_xact_lock(${LOCKS.waiting}) as held`.execute(trx);
     if (lock.rows[0]?.held !== true) return 0;
     const served = await servedRegions(trx);
     const taken = new Set([...served].map(regionQueue));
     if (served.size > 0) taken.add(CONTROL_QUEUE);
-    const queued = await worker.durable.listWorkflows({
+    const queued = await durable.listWorkflows({
       status: 'ENQUEUED',
       applicationName: APPLICATION,
       loadInput: false,

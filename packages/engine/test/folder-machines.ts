@@ -15,6 +15,11 @@ const machineFolder = (ctx: ProviderContext, { key }: Pick<MachineRequest, 'key'
   path.join(root(ctx), '.machines', key);
 const poolFile = (ctx: ProviderContext, key: string): string => path.join(root(ctx), '.pools', key);
 
+async function demandAnswer(ctx: ProviderContext): Promise<void> {
+  if (!(await exists(path.join(root(ctx), '.away')))) return;
+  throw new GodwitError('CONNECTION_FAILED', ctx.endpoint, { reason: 'it does not answer' });
+}
+
 const schema = Type.Object(
   { size: Type.Optional(Type.Integer({ minimum: 0 })) },
   { additionalProperties: false, title: 'Machines of the folder' },
@@ -22,12 +27,13 @@ const schema = Type.Object(
 
 /**
  * Machines of the folder platform: a folder each, with a file `on` while it runs, `user` while somebody works with it and
- * `broken` when a test has broken it. A file `.full` beside them: no more fit.
+ * `broken` when a test has broken it. A file `.full` beside them: no more fit. A file `.away`: nothing answers.
  */
 export const folderPools: PoolProvider = {
   sourceSchema: schema,
   destinationSchema: schema,
   validate: async (ctx, pool) => {
+    await demandAnswer(ctx);
     if (pool.environment.size === 0) {
       throw new GodwitError('INVALID_INPUT', ctx.endpoint, { reason: 'a machine of size 0 cannot be made' });
     }
@@ -41,6 +47,7 @@ export const folderPools: PoolProvider = {
     return { path: file };
   },
   deleteShared: async (ctx, pool) => {
+    await demandAnswer(ctx);
     await rm(poolFile(ctx, pool.key), { force: true });
     await ctx.ledger.removed('pool', pool.key);
   },
@@ -71,6 +78,7 @@ export const folderPools: PoolProvider = {
   },
   stopMachine: (ctx, machine) => rm(path.join(machineFolder(ctx, machine), 'on'), { force: true }),
   checkMachine: async (ctx, machine) => {
+    await demandAnswer(ctx);
     const folder = machineFolder(ctx, machine);
     const sound = (await exists(path.join(folder, 'on'))) && !(await exists(path.join(folder, 'broken')));
     if (!sound) throw new GodwitError('MINION_UNUSABLE', `machine ${machine.key}`, { reason: 'it does not answer' });

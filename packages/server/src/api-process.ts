@@ -10,6 +10,7 @@ import { readPolicies } from './keystone/settings.ts';
 import { providerLoaders } from './providers.ts';
 import { onEnd, sayReady } from './supervised.ts';
 import { version } from './version.ts';
+import { watchWaiting } from './waiting-watch.ts';
 
 /** `server api`: serves until the process is asked to end. */
 export async function runApi(config: Config, databaseUrl: string, log: Logger): Promise<never> {
@@ -35,8 +36,10 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
     logger: log,
   });
   const webhooks = new WebhookDeliverer({ db: connection.db, secrets: identity.secrets, log, version: release });
+  const unwatch = watchWaiting({ db: connection.db, engine, log });
   onEnd(
     async () => {
+      unwatch();
       await webhooks.close();
       await app.close();
       await engine.close();

@@ -75,8 +75,9 @@ const commands: Readonly<Record<string, Command>> = {
   },
   'db backup': async (config, _, { switches, words }) => {
     const { backup, fileOf } = await import('./backup-command.ts');
+    const file = fileOf(words, 'db backup');
     const flags = { force: switches.has('--force'), withKeys: switches.has('--with-keys') };
-    return onDatabase(config, (url) => backup(config, url, fileOf(words, 'db backup'), flags));
+    return onDatabase(config, (url) => backup(config, url, file, flags));
   },
   'db restore': async (config, _, { switches, words }) => {
     const { fileOf, restore } = await import('./backup-command.ts');
@@ -139,7 +140,10 @@ export async function runCommand(program: string, argv: string[]): Promise<numbe
   const unknown = [...switches].find((option) => !SWITCHES[name]?.includes(option));
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) return usage(name === '' ? 'a command is missing' : `unknown command "${name}"`);
-  if (unknown !== undefined) return usage(`unknown option ${unknown}`);
+  if (unknown !== undefined) {
+    const known = SWITCHES[name];
+    return usage(`unknown option ${unknown}${known === undefined ? '' : `; "${name}" has ${known.join(', ')}`}`);
+  }
   if (words.length > 0 && SWITCHES[name] === undefined) return usage(`unknown command "${name} ${words.join(' ')}"`);
   if (region !== undefined && name !== 'worker') return usage('--region belongs to "worker"');
   try {

@@ -152,6 +152,8 @@ export interface WebhookTable extends CommonColumns {
   url: string;
   /** Types of events, or their first words; empty: see `wantsEvent`. */
   events: JsonDefault<string[]>;
+  /** Empty: all; see `wantsEvent`. */
+  statuses: JsonDefault<string[]>;
   enabled: Generated<boolean>;
   /** Sealed. */
   signing_secret: Buffer;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Db } from './database.ts';
+import { type Db, inTransaction } from './database.ts';
+import { appendEvent } from './events.ts';
 import { readPage } from './listing.ts';
 import type { Deployment, DeploymentChange, NewDeployment } from './tables.ts';
 import { ACTION_SORT, type ActionQuery, type Scope } from './transfers.ts';
@@ -9,11 +10,26 @@ export async function insertDeployment(
   db: Db,
   deployment: Omit<NewDeployment, 'id'> & { id?: string },
 ): Promise<Deployment> {
-  return db
-    .insertInto('deployment')
-    .values({ id: randomUUID(), ...deployment })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  return inTransaction(db, async (trx) => {
+    const row = await trx
+      .insertInto('deployment')
+      .values({ id: randomUUID(), ...deployment })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await sayDeployment(trx, 'created', row);
+    return row;
+  });
+}
+
+function sayDeployment(trx: Db, what: 'created' | 'deleted', row: Deployment): Promise<number> {
+  const { id, project_id, transfer_id, instances, test } = row;
+  return appendEvent(trx, {
+    projectId: project_id,
+    type: `deployment.${what}`,
+    objectType: 'deployment',
+    objectId: id,
+    payload: { transfer_id, instances, test },
+  });
 }
 
 /** A living deployment, or undefined. */
@@ -73,13 +89,17 @@ export async function updateDeployment(db: Db, id: string, change: DeploymentCha
 
 /** Marks it deleted; false when it was already or never was. */
 export async function deleteDeployment(db: Db, id: string): Promise<boolean> {
-  const result = await db
-    .updateTable('deployment')
-    .set({ deleted_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where('deleted_at', 'is', null)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
+  return inTransaction(db, async (trx) => {
+    const row = await trx
+      .updateTable('deployment')
+      .set({ deleted_at: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .returningAll()
+      .executeTakeFirst();
+    if (row !== undefined) await sayDeployment(trx, 'deleted', row);
+    return row !== undefined;
+  });
 }
 
 /** Living deployments that wait for this execution to complete. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import { sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
+import { appendEvent } from './events.ts';
 import { mappedRegions, mapRegions } from './regions.ts';
 import type { SecretBox } from './secrets.ts';
 import { type Endpoint, toJson } from './tables.ts';
@@ -51,7 +52,24 @@ export async function insertEndpoint(db: Db, secrets: SecretBox, endpoint: NewEn
       })
       .execute();
     if (endpoint.mappedRegions !== undefined) await mapRegions(trx, 'endpoint', id, endpoint.mappedRegions);
-    return (await getEndpoint(trx, id))!;
+    const row = (await getEndpoint(trx, id))!;
+    await sayEndpoint(trx, 'created', row);
+    return row;
+  });
+}
+
+function sayEndpoint(
+  trx: Db,
+  what: 'created' | 'updated' | 'deleted',
+  row: Pick<Endpoint, 'id' | 'project_id' | 'name' | 'type'>,
+): Promise<number> {
+  const { id, project_id, name, type } = row;
+  return appendEvent(trx, {
+    projectId: project_id,
+    type: `endpoint.${what}`,
+    objectType: 'endpoint',
+    objectId: id,
+    payload: { name, type },
   });
 }
 
@@ -144,7 +162,9 @@ export async function updateEndpoint(
       .executeTakeFirst();
     if (result.numUpdatedRows === 0n) return undefined;
     if (change.mappedRegions !== undefined) await mapRegions(trx, 'endpoint', id, change.mappedRegions);
-    return getEndpoint(trx, id);
+    const row = (await getEndpoint(trx, id))!;
+    await sayEndpoint(trx, 'updated', row);
+    return row;
   });
 }
 
@@ -169,7 +189,7 @@ export async function deleteEndpoint(db: Db, id: string): Promise<boolean> {
   return inTransaction(db, async (trx) => {
     const row = await trx
       .selectFrom('endpoint')
-      .select('id')
+      .select(['id', 'project_id', 'name', 'type'])
       .where('id', '=', id)
       .where('deleted_at', 'is', null)
       .forUpdate()
@@ -188,6 +208,7 @@ export async function deleteEndpoint(db: Db, id: string): Promise<boolean> {
     if (pools.n > 0) throw new GodwitError('ENDPOINT_HAS_POOLS', `endpoint ${id}`, { count: pools.n });
     await trx.updateTable('endpoint').set({ deleted_at: sql<Date>`now()` }).where('id', '=', id).execute();
     await trx.deleteFrom('region_mapping').where('object_type', '=', 'endpoint').where('object_id', '=', id).execute();
+    await sayEndpoint(trx, 'deleted', row);
     return true;
   });
 }

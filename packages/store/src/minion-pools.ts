@@ -9,6 +9,7 @@ import type {
   MinionPoolProgress,
 } from './control-tables.ts';
 import { type Db, inTransaction } from './database.ts';
+import { appendEvent } from './events.ts';
 import { toJson } from './tables.ts';
 import { atNextIndex } from './tasks.ts';
 import type { Scope } from './transfers.ts';
@@ -44,11 +45,24 @@ export async function insertMinionPool(db: Db, pool: NewMinionPool): Promise<Min
       .forShare()
       .executeTakeFirst();
     if (endpoint === undefined) throw new GodwitError('NOT_FOUND', `Endpoint with ID '${pool.endpoint_id}'`);
-    return trx
+    const row = await trx
       .insertInto('minion_pool')
       .values({ ...pool, id: randomUUID(), environment_options: toJson(pool.environment_options) })
       .returningAll()
       .executeTakeFirstOrThrow();
+    await sayPool(trx, 'created', row);
+    return row;
+  });
+}
+
+function sayPool(trx: Db, what: 'created' | 'deleted', row: MinionPool): Promise<number> {
+  const { id, project_id, name, endpoint_id } = row;
+  return appendEvent(trx, {
+    projectId: project_id,
+    type: `minion_pool.${what}`,
+    objectType: 'minion_pool',
+    objectId: id,
+    payload: { name, endpoint_id },
   });
 }
 
@@ -105,13 +119,17 @@ export async function updateMinionPool(
 
 /** Marks it deleted; false when it was already or never was. */
 export async function deleteMinionPool(db: Db, id: string): Promise<boolean> {
-  const result = await db
-    .updateTable('minion_pool')
-    .set({ deleted_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where('deleted_at', 'is', null)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
+  return inTransaction(db, async (trx) => {
+    const row = await trx
+      .updateTable('minion_pool')
+      .set({ deleted_at: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .returningAll()
+      .executeTakeFirst();
+    if (row !== undefined) await sayPool(trx, 'deleted', row);
+    return row !== undefined;
+  });
 }
 
 /** Living machines by pool id. */

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { ExecutionStatus, TransferScenario } from '@godwit/domain';
 import { sql } from 'kysely';
-import type { Db } from './database.ts';
+import { type Db, inTransaction } from './database.ts';
+import { appendEvent } from './events.ts';
 import { type Page, readPage, type SortColumns } from './listing.ts';
 import type { NewTransfer, Transfer, TransferChange } from './tables.ts';
 
@@ -33,11 +34,26 @@ export const ACTION_SORT: SortColumns = {
 };
 
 export async function insertTransfer(db: Db, transfer: Omit<NewTransfer, 'id'> & { id?: string }): Promise<Transfer> {
-  return db
-    .insertInto('transfer')
-    .values({ id: randomUUID(), ...transfer })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  return inTransaction(db, async (trx) => {
+    const row = await trx
+      .insertInto('transfer')
+      .values({ id: randomUUID(), ...transfer })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await sayTransfer(trx, 'created', row);
+    return row;
+  });
+}
+
+function sayTransfer(trx: Db, what: 'created' | 'deleted', row: Transfer): Promise<number> {
+  const { id, project_id, scenario, instances } = row;
+  return appendEvent(trx, {
+    projectId: project_id,
+    type: `transfer.${what}`,
+    objectType: 'transfer',
+    objectId: id,
+    payload: { scenario, instances },
+  });
 }
 
 /** A living transfer, or undefined. */
@@ -92,11 +108,15 @@ export async function updateTransfer(db: Db, id: string, change: TransferChange)
 
 /** Marks it deleted; false when it was already or never was. */
 export async function deleteTransfer(db: Db, id: string): Promise<boolean> {
-  const result = await db
-    .updateTable('transfer')
-    .set({ deleted_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where('deleted_at', 'is', null)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
+  return inTransaction(db, async (trx) => {
+    const row = await trx
+      .updateTable('transfer')
+      .set({ deleted_at: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .returningAll()
+      .executeTakeFirst();
+    if (row !== undefined) await sayTransfer(trx, 'deleted', row);
+    return row !== undefined;
+  });
 }

@@ -25,6 +25,7 @@ export interface NewWebhook {
   name: string;
   url: string;
   events: readonly string[];
+  statuses: readonly string[];
   enabled: boolean;
   secret: string;
 }
@@ -42,6 +43,7 @@ export async function insertWebhook(db: Db, secrets: SecretBox, webhook: NewWebh
         name: webhook.name,
         url: webhook.url,
         events: toJson(webhook.events),
+        statuses: toJson(webhook.statuses),
         enabled: webhook.enabled,
         signing_secret: secrets.seal({ table: 'webhook', id }, webhook.secret),
       })
@@ -74,6 +76,7 @@ export interface WebhookChange {
   name?: string;
   url?: string;
   events?: readonly string[];
+  statuses?: readonly string[];
   enabled?: boolean;
   secret?: string;
 }
@@ -85,7 +88,7 @@ export async function updateWebhook(
   id: string,
   change: WebhookChange,
 ): Promise<Webhook | undefined> {
-  const { events, secret, ...columns } = change;
+  const { events, statuses, secret, ...columns } = change;
   return inTransaction(db, async (trx) => {
     if (change.enabled === true) await beginHere(trx);
     return trx
@@ -93,6 +96,7 @@ export async function updateWebhook(
       .set({
         ...columns,
         ...(events !== undefined && { events: toJson(events) }),
+        ...(statuses !== undefined && { statuses: toJson(statuses) }),
         ...(secret !== undefined && { signing_secret: secrets.seal({ table: 'webhook', id }, secret) }),
         updated_at: sql<Date>`now()`,
       })
@@ -140,7 +144,7 @@ export async function makeDeliveries(db: Db, bodyOf: (event: StoredEvent) => Jso
   return inTransaction(db, async (trx) => {
     const hooks = await trx
       .selectFrom('webhook')
-      .select(['id', 'project_id', 'events'])
+      .select(['id', 'project_id', 'events', 'statuses'])
       .where('enabled', '=', true)
       .execute();
     if (hooks.length === 0) return false;
@@ -182,9 +186,9 @@ export async function makeDeliveries(db: Db, bodyOf: (event: StoredEvent) => Jso
 }
 
 /** A test goes to the one webhook that it is about, whatever that wants. */
-function concerns(hook: Pick<Webhook, 'id' | 'events'>, event: StoredEvent): boolean {
+function concerns(hook: Pick<Webhook, 'id' | 'events' | 'statuses'>, event: StoredEvent): boolean {
   if (event.type === 'webhook.test') return event.object_id === hook.id;
-  return wantsEvent(hook.events, event.type);
+  return wantsEvent(hook, event.type, event.payload);
 }
 
 /** Enabled webhooks with something to send now, longest waiting first. */

@@ -60,7 +60,7 @@ export function webhookRoutes(app: App, { db, secrets }: ApiContext): void {
       },
     },
     async (request) => {
-      const { name, url, events, enabled, secret, project_id: project } = request.body.webhook;
+      const { name, url, events, statuses, enabled, secret, project_id: project } = request.body.webhook;
       const caller = callerOf(request);
       if (project && project !== caller.projectId && !isAdmin(caller)) {
         throw invalidInput('project_id of another project is for administrators');
@@ -76,6 +76,7 @@ export function webhookRoutes(app: App, { db, secrets }: ApiContext): void {
         name,
         url,
         events: events ?? [],
+        statuses: statuses ?? [],
         enabled: enabled ?? true,
         secret: secret || String(made),
       });
@@ -97,13 +98,14 @@ export function webhookRoutes(app: App, { db, secrets }: ApiContext): void {
       },
     },
     async (request) => {
-      const { name, url, events, enabled } = request.body.webhook;
+      const { name, url, events, statuses, enabled } = request.body.webhook;
       if (url !== undefined) judgeUrl(url);
       const { id } = await webhookOf(request);
       const row = await store.updateWebhook(db, secrets, id, {
         ...(name !== undefined && { name }),
         ...(url !== undefined && { url }),
         ...(events !== undefined && { events }),
+        ...(statuses !== undefined && { statuses }),
         ...(enabled !== undefined && { enabled }),
       });
       return { webhook: webhookToWire(found(row, 'Webhook', id)) };

@@ -1,4 +1,4 @@
-import { EVENT_SUBJECTS } from '@godwit/domain';
+import { EVENT_STATUSES, EVENT_SUBJECTS } from '@godwit/domain';
 import { type Static, Type } from 'typebox';
 import { common, commonExample, Exact, FreeObject, Id, Nullable, OneOf, Open, Timestamp } from './json.ts';
 
@@ -10,6 +10,13 @@ const Events = (options: { description?: string } = {}) =>
     ...options,
   });
 
+const Statuses = () =>
+  Type.Array(OneOf(EVENT_STATUSES), {
+    maxItems: 50,
+    description:
+      'Of events that tell a status, only those that tell one of these; others, such as transfer.created, are sent all the same. Empty: all',
+  });
+
 const webhook = {
   ...common,
   id: Id,
@@ -18,6 +25,7 @@ const webhook = {
   name: Type.String(),
   url: Type.String(),
   events: Events(),
+  statuses: Statuses(),
   enabled: Type.Boolean(),
 };
 
@@ -29,6 +37,7 @@ const example = {
   name: 'pager',
   url: 'https://hooks.example.org/godwit',
   events: ['execution', 'deployment'],
+  statuses: ['COMPLETED', 'ERROR'],
   enabled: true,
 };
 
@@ -58,6 +67,7 @@ export const WebhookCreate = Open(
       name,
       url,
       events: Type.Optional(Nullable(Events())),
+      statuses: Type.Optional(Nullable(Statuses())),
       enabled: Type.Optional(Nullable(Type.Boolean({ description: 'Default true' }))),
       secret,
       project_id: Type.Optional(
@@ -78,6 +88,7 @@ export const WebhookUpdate = Open(
       name: Type.Optional(name),
       url: Type.Optional(url),
       events: Type.Optional(Events()),
+      statuses: Type.Optional(Statuses()),
       enabled: Type.Optional(Type.Boolean()),
     }),
   },

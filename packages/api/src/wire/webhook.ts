@@ -12,6 +12,7 @@ export function webhookToWire(row: store.Webhook): Webhook {
     name: row.name,
     url: row.url,
     events: [...row.events],
+    statuses: [...row.statuses],
     enabled: row.enabled,
   };
 }

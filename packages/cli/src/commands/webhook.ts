@@ -32,17 +32,33 @@ const EVENTS = {
     'Type of event, or its first word: execution, deployment, schedule.fired; may be repeated. Default: all but those of tasks and progress',
 } as const;
 
+const STATUS = {
+  kind: 'parsed',
+  parse: String,
+  variadic: true,
+  optional: true,
+  placeholder: 'STATUS',
+  brief: 'Of events that tell a status, only those that tell this one: ERROR, COMPLETED; may be repeated. Default: all',
+} as const;
+
 const webhook = args(argument('WEBHOOK', 'Id or name of the webhook'));
 
 const create = buildCommand<
-  ShowFlags & { url: string; event?: readonly string[]; secretFile?: string; project?: string; disabled: boolean },
+  ShowFlags & {
+    url: string;
+    event?: readonly string[];
+    status?: readonly string[];
+    secretFile?: string;
+    project?: string;
+    disabled: boolean;
+  },
   [string],
   CliContext
 >({
   docs: docs(
     'Have events sent to a URL',
     [
-      'godwit webhook create pager --url https://hooks.example.org/godwit',
+      'godwit webhook create pager --url https://hooks.example.org/godwit --event execution --status ERROR',
       'godwit webhook create wiki --url https://wiki.example.org/in --event deployment --event schedule.refused',
     ],
     'The secret that signatures are checked with is printed once, unless you give your own.',
@@ -51,6 +67,7 @@ const create = buildCommand<
     flags: {
       url: requiredText('Where to: http or https', 'URL'),
       event: EVENTS,
+      status: STATUS,
       secretFile: text('File that holds the secret, whsec_...; - is standard input. Default: one is made', 'PATH'),
       project: text('Id of the project whose events are sent; default: your own', 'PROJECT'),
       disabled: toggle('Nothing is sent until it is enabled'),
@@ -69,6 +86,7 @@ const create = buildCommand<
       name,
       url: flags.url,
       events: [...(flags.event ?? [])],
+      statuses: [...(flags.status ?? [])],
       enabled: !flags.disabled,
       ...(secret === undefined ? {} : { secret }),
       ...(flags.project === undefined ? {} : { project_id: flags.project }),
@@ -85,6 +103,8 @@ const update = buildCommand<
     url?: string;
     event?: readonly string[];
     allEvents: boolean;
+    status?: readonly string[];
+    allStatuses: boolean;
     enabled: boolean;
     disabled: boolean;
   },
@@ -102,6 +122,8 @@ const update = buildCommand<
       url: text('New URL', 'URL'),
       event: { ...EVENTS, brief: 'Type of event, or its first word; replaces all it had; may be repeated' },
       allEvents: toggle('All but those of tasks and progress'),
+      status: { ...STATUS, brief: 'Only events that tell this status; replaces all it had; may be repeated' },
+      allStatuses: toggle('Whatever status they tell'),
       enabled: toggle('It is told'),
       disabled: toggle('It is not'),
       ...showFlags,
@@ -113,12 +135,16 @@ const update = buildCommand<
     requirePrintable(flags, detail({}));
     if (flags.event !== undefined && flags.allEvents)
       throw new UsageError('--event and --all-events exclude each other.');
+    if (flags.status !== undefined && flags.allStatuses)
+      throw new UsageError('--status and --all-statuses exclude each other.');
     const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
     const events = flags.allEvents ? [] : flags.event;
+    const statuses = flags.allStatuses ? [] : flags.status;
     const body: ApiObject = {
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags.url === undefined ? {} : { url: flags.url }),
       ...(events === undefined ? {} : { events: [...events] }),
+      ...(statuses === undefined ? {} : { statuses: [...statuses] }),
       ...(enabled === undefined ? {} : { enabled }),
     };
     if (Object.keys(body).length === 0) throw new UsageError('Nothing to change was given.');
@@ -256,12 +282,18 @@ function eventsCell(one: ApiObject) {
   return cell(events, events.length === 0 ? 'all but tasks and progress' : events.join('\n'));
 }
 
+function statusesCell(one: ApiObject) {
+  const statuses = Array.isArray(one.statuses) ? one.statuses : [];
+  return cell(statuses, statuses.length === 0 ? 'all' : statuses.join('\n'));
+}
+
 function detail(one: ApiObject): Row {
   return {
     id: one.id ?? null,
     name: one.name ?? null,
     url: one.url ?? null,
     events: eventsCell(one),
+    statuses: statusesCell(one),
     enabled: one.enabled ?? null,
     project_id: one.project_id ?? null,
     created: one.created_at ?? null,

@@ -3241,6 +3241,10 @@ export interface components {
          *         "execution",
          *         "deployment"
          *       ],
+         *       "statuses": [
+         *         "COMPLETED",
+         *         "ERROR"
+         *       ],
          *       "enabled": true
          *     }
          */
@@ -3268,6 +3272,8 @@ export interface components {
             name: string;
             /** @description Whose events it hears */
             project_id: string;
+            /** @description Of events that tell a status, only those that tell one of these; others, such as transfer.created, are sent all the same. Empty: all */
+            statuses: ("UNEXECUTED" | "PENDING" | "RUNNING" | "COMPLETED" | "ERROR" | "DEADLOCKED" | "CANCELED" | "CANCELLING" | "CANCELED_FOR_DEBUGGING" | "AWAITING_MINION_ALLOCATIONS" | "ERROR_ALLOCATING_MINIONS" | "SCHEDULED" | "STARTING" | "UNSCHEDULED" | "SYNCING" | "FORCE_CANCELED" | "FAILED_TO_CANCEL" | "CANCELED_AFTER_COMPLETION" | "CANCELLING_AFTER_COMPLETION" | "STRANDED_AFTER_DEADLOCK" | "EXECUTE_ON_ERROR_ONLY" | "FAILED_TO_SCHEDULE" | "UNKNOWN" | "DEALLOCATED" | "VALIDATING_INPUTS" | "ALLOCATING_SHARED_RESOURCES" | "ALLOCATING_MACHINES" | "DEALLOCATING_MACHINES" | "DEALLOCATING_SHARED_RESOURCES" | "ALLOCATED" | "IN_MAINTENANCE")[];
             /**
              * @description UTC, six fraction digits, no zone
              * @example 2026-11-21T01:45:52.000000
@@ -3303,6 +3309,8 @@ export interface components {
             project_id?: string | null;
             /** @description whsec_ and the base64 of 24 to 64 bytes. Default: one is made */
             secret?: string | null;
+            /** @description Of events that tell a status, only those that tell one of these; others, such as transfer.created, are sent all the same. Empty: all */
+            statuses?: ("UNEXECUTED" | "PENDING" | "RUNNING" | "COMPLETED" | "ERROR" | "DEADLOCKED" | "CANCELED" | "CANCELLING" | "CANCELED_FOR_DEBUGGING" | "AWAITING_MINION_ALLOCATIONS" | "ERROR_ALLOCATING_MINIONS" | "SCHEDULED" | "STARTING" | "UNSCHEDULED" | "SYNCING" | "FORCE_CANCELED" | "FAILED_TO_CANCEL" | "CANCELED_AFTER_COMPLETION" | "CANCELLING_AFTER_COMPLETION" | "STRANDED_AFTER_DEADLOCK" | "EXECUTE_ON_ERROR_ONLY" | "FAILED_TO_SCHEDULE" | "UNKNOWN" | "DEALLOCATED" | "VALIDATING_INPUTS" | "ALLOCATING_SHARED_RESOURCES" | "ALLOCATING_MACHINES" | "DEALLOCATING_MACHINES" | "DEALLOCATING_SHARED_RESOURCES" | "ALLOCATED" | "IN_MAINTENANCE")[] | null;
             /** @description http or https, without a user; redirects are not followed */
             url: string;
         } & {
@@ -3383,6 +3391,8 @@ export interface components {
             /** @description Types of events, or their first words: execution.updated, schedule. Empty: all but those of tasks, progress and webhooks */
             events?: string[];
             name?: string;
+            /** @description Of events that tell a status, only those that tell one of these; others, such as transfer.created, are sent all the same. Empty: all */
+            statuses?: ("UNEXECUTED" | "PENDING" | "RUNNING" | "COMPLETED" | "ERROR" | "DEADLOCKED" | "CANCELED" | "CANCELLING" | "CANCELED_FOR_DEBUGGING" | "AWAITING_MINION_ALLOCATIONS" | "ERROR_ALLOCATING_MINIONS" | "SCHEDULED" | "STARTING" | "UNSCHEDULED" | "SYNCING" | "FORCE_CANCELED" | "FAILED_TO_CANCEL" | "CANCELED_AFTER_COMPLETION" | "CANCELLING_AFTER_COMPLETION" | "STRANDED_AFTER_DEADLOCK" | "EXECUTE_ON_ERROR_ONLY" | "FAILED_TO_SCHEDULE" | "UNKNOWN" | "DEALLOCATED" | "VALIDATING_INPUTS" | "ALLOCATING_SHARED_RESOURCES" | "ALLOCATING_MACHINES" | "DEALLOCATING_MACHINES" | "DEALLOCATING_SHARED_RESOURCES" | "ALLOCATED" | "IN_MAINTENANCE")[];
             /** @description http or https, without a user; redirects are not followed */
             url?: string;
         } & {
@@ -3402,6 +3412,10 @@ export interface components {
          *       "events": [
          *         "execution",
          *         "deployment"
+         *       ],
+         *       "statuses": [
+         *         "COMPLETED",
+         *         "ERROR"
          *       ],
          *       "enabled": true,
          *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -3433,6 +3447,8 @@ export interface components {
             project_id: string;
             /** @description Made here and shown this once; null: given by you */
             secret: string | null;
+            /** @description Of events that tell a status, only those that tell one of these; others, such as transfer.created, are sent all the same. Empty: all */
+            statuses: ("UNEXECUTED" | "PENDING" | "RUNNING" | "COMPLETED" | "ERROR" | "DEADLOCKED" | "CANCELED" | "CANCELLING" | "CANCELED_FOR_DEBUGGING" | "AWAITING_MINION_ALLOCATIONS" | "ERROR_ALLOCATING_MINIONS" | "SCHEDULED" | "STARTING" | "UNSCHEDULED" | "SYNCING" | "FORCE_CANCELED" | "FAILED_TO_CANCEL" | "CANCELED_AFTER_COMPLETION" | "CANCELLING_AFTER_COMPLETION" | "STRANDED_AFTER_DEADLOCK" | "EXECUTE_ON_ERROR_ONLY" | "FAILED_TO_SCHEDULE" | "UNKNOWN" | "DEALLOCATED" | "VALIDATING_INPUTS" | "ALLOCATING_SHARED_RESOURCES" | "ALLOCATING_MACHINES" | "DEALLOCATING_MACHINES" | "DEALLOCATING_SHARED_RESOURCES" | "ALLOCATED" | "IN_MAINTENANCE")[];
             /**
              * @description UTC, six fraction digits, no zone
              * @example 2026-11-21T01:45:52.000000

@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GodwitError, MINION_POOL_TRANSITIONS, type MinionPoolStatus, planRefresh, transition } from '@godwit/domain';
+import {
+  type EventLevel,
+  GodwitError,
+  MINION_POOL_TRANSITIONS,
+  type MinionPoolStatus,
+  planRefresh,
+  transition,
+} from '@godwit/domain';
 import {
   addPoolEvent,
   addPoolProgress,
@@ -297,7 +304,7 @@ class PoolWalk {
           error instanceof GodwitError && error.kind === 'retryable' && error.code !== 'MINION_UNUSABLE',
         onRetry: (error, waitMs) => {
           this.#log.warn({ err: error, waitMs }, 'will try again');
-          this.#say(`${error.explain()} Trying again.`);
+          this.#say(`${error.explain()} Trying again.`, 'WARNING');
         },
       },
       work,
@@ -332,9 +339,9 @@ class PoolWalk {
     await this.#event('WARNING', known.explain());
   }
 
-  #say(line: string): void {
+  #say(line: string, level: EventLevel = 'INFO'): void {
     this.#said = this.#said
-      .then(() => addPoolEvent(this.#worker.db, this.#pool.id, 'INFO', line))
+      .then(() => addPoolEvent(this.#worker.db, this.#pool.id, level, line))
       .catch((error: unknown) =>
         this.#log.debug({ err: error, line }, 'an event of a minion pool could not be written'),
       );
