@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { openConnectionInfo } from '@godwit/store';
+import { heartbeatService, openConnectionInfo, registerWorker, signOffService } from '@godwit/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keysOf, TIMESTAMP, UUID } from './contract-keys.ts';
@@ -203,6 +203,7 @@ describe('services', () => {
     expect((await api.member.put(`/services/${service.id}`, { service: {} })).statusCode).toBe(403);
     expect((await api.admin.delete(`/services/${service.id}`)).statusCode).toBe(204);
     const again = await api.admin.delete(`/services/${service.id}`);
+    expect(again.statusCode).toBe(404);
     expect(again.json().error.message).toBe('0 service entries were soft deleted');
   });
 
@@ -213,6 +214,32 @@ describe('services', () => {
     const change = async (service: object) => (await api.admin.put(`/services/${id}`, { service })).json().service;
     expect(await change({ enabled: false })).toMatchObject({ enabled: false, mapped_regions: [region] });
     expect(await change({ mapped_regions: [] })).toMatchObject({ enabled: false, mapped_regions: [] });
+  });
+});
+
+describe('a worker that is deleted', () => {
+  const entered = { binary: 'godwit-worker', topic: 'w', executorId: 'e', providers: {}, specs: {} };
+
+  test('is deleted by one of those who ask at the same time; the others are told that nothing was', async () => {
+    const { id } = (
+      await api.admin.post('/services', { service: { host: 'torn', binary: 'godwit-worker', topic: 'w' } })
+    ).json().service;
+    const answers = await Promise.all(Array.from({ length: 8 }, () => api.admin.delete(`/services/${id}`)));
+    expect(answers.map((answer) => answer.statusCode).sort()).toEqual([204, ...Array.from({ length: 7 }, () => 404)]);
+  });
+
+  test('is refused while it is UP; once it is gone its row stays gone, and a worker that comes back has another', async () => {
+    const { id } = await registerWorker(api.db, { ...entered, host: 'living' });
+    const refused = await api.admin.delete(`/services/${id}`);
+    expect([refused.statusCode, refused.json().error.message]).toEqual([409, expect.stringContaining('it is UP')]);
+    expect((await api.admin.get(`/services/${id}`)).json().service.status).toBe('UP');
+    await signOffService(api.db, id);
+    expect((await api.admin.delete(`/services/${id}`)).statusCode).toBe(204);
+    expect(await heartbeatService(api.db, id)).toBe(false);
+    const again = await registerWorker(api.db, { ...entered, host: 'living' });
+    expect(again.id).not.toBe(id);
+    expect((await api.admin.delete(`/services/${id}`)).statusCode).toBe(404);
+    expect((await api.admin.get(`/services/${again.id}`)).json().service.status).toBe('UP');
   });
 });
 

@@ -85,15 +85,17 @@ export async function updateRegion(
 }
 
 export async function deleteRegion(db: Db, id: string): Promise<boolean> {
-  const result = await db
-    .updateTable('region')
-    .set({ deleted_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where('deleted_at', 'is', null)
-    .executeTakeFirst();
-  if (result.numUpdatedRows === 0n) return false;
-  await db.deleteFrom('region_mapping').where('region_id', '=', id).execute();
-  return true;
+  return inTransaction(db, async (trx) => {
+    const result = await trx
+      .updateTable('region')
+      .set({ deleted_at: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .executeTakeFirst();
+    if (result.numUpdatedRows === 0n) return false;
+    await trx.deleteFrom('region_mapping').where('region_id', '=', id).execute();
+    return true;
+  });
 }
 
 /** Region ids of objects, by object id. */

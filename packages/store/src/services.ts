@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject, ServiceStatus } from '@godwit/domain';
 import { sql } from 'kysely';
-import type { Db } from './database.ts';
+import { type Db, inTransaction } from './database.ts';
 import { mappedRegions } from './regions.ts';
 import { type Service, toJson } from './tables.ts';
 
@@ -134,14 +134,17 @@ export async function updateService(db: Db, id: string, change: { enabled?: bool
     .executeTakeFirst();
 }
 
+/** Marks it deleted and unmaps it, both or neither; false when it was already or never was. */
 export async function deleteService(db: Db, id: string): Promise<boolean> {
-  const result = await db
-    .updateTable('service')
-    .set({ deleted_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where('deleted_at', 'is', null)
-    .executeTakeFirst();
-  if (result.numUpdatedRows === 0n) return false;
-  await db.deleteFrom('region_mapping').where('object_type', '=', 'service').where('object_id', '=', id).execute();
-  return true;
+  return inTransaction(db, async (trx) => {
+    const result = await trx
+      .updateTable('service')
+      .set({ deleted_at: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .executeTakeFirst();
+    if (result.numUpdatedRows === 0n) return false;
+    await trx.deleteFrom('region_mapping').where('object_type', '=', 'service').where('object_id', '=', id).execute();
+    return true;
+  });
 }

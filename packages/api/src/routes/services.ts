@@ -81,10 +81,23 @@ export function serviceRoutes(app: App, { db, providers }: ApiContext): void {
   app.delete(
     '/services/:service_id',
     {
-      schema: { operationId: 'deleteService', summary: 'Forget a worker', tags, params, response: { 204: NoContent } },
+      schema: {
+        operationId: 'deleteService',
+        summary: 'Forget a worker',
+        description: 'Refused while it is UP: it would enter itself again, under another id and with no settings.',
+        tags,
+        params,
+        response: { 204: NoContent },
+      },
     },
     async (request, reply) => {
-      if (!(await store.deleteService(db, request.params.service_id))) throw nothingDeleted('service');
+      const id = request.params.service_id;
+      if ((await store.getService(db, id))?.status === 'UP') {
+        const reason =
+          'it is UP, and would enter itself again under another id. Stop it first, or disable it so that it takes no work';
+        throw new GodwitError('CONFLICT', `service ${id}`, { reason });
+      }
+      if (!(await store.deleteService(db, id))) throw nothingDeleted('service');
       return noContent(reply);
     },
   );
