@@ -6,6 +6,8 @@ interface ApiErrorLike extends Error {
   status: number;
   remedy: string;
   requestId: string;
+  /** Another way to what was asked for, see `elseBy`. */
+  elseBy?: string;
 }
 
 /** True for a refusal of the API, or the lack of an answer. */
@@ -22,14 +24,24 @@ export function describeFailure(error: unknown, debug: boolean): string {
   const lines = [`ERROR: ${headline(error)}`];
   const remedy = isApiError(error) || error instanceof CommandFailure ? remedyOf(error) : undefined;
   if (remedy !== undefined && remedy !== '') lines.push(remedy);
+  if (isApiError(error) && error.elseBy !== undefined) lines.push(error.elseBy);
   if (error instanceof UsageError) lines.push('Try "--help" after the command.');
   if (debug) lines.push(...stacks(error));
   return lines.join('\n');
 }
 
+/** What refuses because an execution is active, with its id. */
+const RUNNING = /^Another tasks execution is in progress: \['([^']+)'\]/;
+
+/** The error; when it refuses because an execution is active, with another way to what was asked for. */
+export function elseBy(error: unknown, way: string): unknown {
+  if (isApiError(error) && RUNNING.test(error.message)) error.elseBy = way;
+  return error;
+}
+
 /** The contract fixes the words and the code of this refusal, so its way out is told here. */
 function remedyOf(error: ApiErrorLike | CommandFailure): string | undefined {
-  const running = /^Another tasks execution is in progress: \['([^']+)'\]/.exec(error.message)?.[1];
+  const running = RUNNING.exec(error.message)?.[1];
   if (running === undefined) return error.remedy;
   return `Wait until it has ended, or cancel it: godwit transfer execution cancel TRANSFER ${running} --wait`;
 }

@@ -329,6 +329,12 @@ describe('a transfer', () => {
   test('that is canceled ends canceled, and cannot be canceled twice', async () => {
     const transfer = await transferOf('slow01', ...SLOWLY);
     const execution = await done(['transfer', 'execute', transfer, '-f', 'value', '-c', 'id']);
+    const change = await godwit(['transfer', 'update', transfer, '--rate-limit', '2MiB/s']);
+    expect(change.code).toBe(1);
+    expect(change.stderr.split('\n').slice(1, 3)).toEqual([
+      `Wait until it has ended, or cancel it: godwit transfer execution cancel TRANSFER ${execution} --wait`,
+      `The rate limit alone can be changed while it runs: godwit transfer limits set ${transfer} --rate-limit ${2 * MIB}`,
+    ]);
     const cancel = await godwit(['transfer', 'execution', 'cancel', transfer, execution, '--wait']);
     const status = await done(['transfer', 'execution', 'show', transfer, execution, '-f', 'value', '-c', 'status']);
     expect({ code: cancel.code, status }).toEqual({ code: 0, status: 'CANCELED' });

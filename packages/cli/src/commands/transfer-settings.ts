@@ -2,6 +2,7 @@ import { buildCommand } from '@stricli/core';
 import { type Api, type ApiObject, objectOf } from '../api.ts';
 import type { CliContext } from '../context.ts';
 import { executionDetail } from '../execution-view.ts';
+import { elseBy } from '../failure.ts';
 import {
   args,
   argument,
@@ -166,7 +167,12 @@ export const update = buildCommand<ShowFlags & SharedFlags & OptionFlags & WaitF
     if (!hasOptions && Object.keys(body).length === 0) throw new UsageError('Nothing to change was given.');
     const api = await this.connect();
     if (hasOptions) body.options = changedOptions(await optionsOf(api, id), flags);
-    const execution = objectOf(await api.put(`/transfers/${id}`, { transfer: body }), 'execution');
+    const answer = await api.put(`/transfers/${id}`, { transfer: body }).catch((error: unknown) => {
+      if (flags.rateLimit === undefined) throw error;
+      const set = `godwit transfer limits set ${id} --rate-limit ${flags.rateLimit || 'none'}`;
+      throw elseBy(error, `The rate limit alone can be changed while it runs: ${set}`);
+    });
+    const execution = objectOf(answer, 'execution');
     await finishExecution(this, api, flags, id, execution);
   },
 });
