@@ -1084,7 +1084,10 @@ export interface paths {
         /** Enable, disable or map a worker */
         put: operations["updateService"];
         post?: never;
-        /** Forget a worker */
+        /**
+         * Forget a worker
+         * @description Refused while it is UP: it would enter itself again, under another id and with no settings.
+         */
         delete: operations["deleteService"];
         options?: never;
         head?: never;
