@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
 import { connect } from '@godwit/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -238,6 +239,21 @@ it('shows the secrets of endpoints nowhere: not while they are used, not in what
   await database.close();
   expect(telling).toEqual([]);
   expect(readable).toBeGreaterThan(0);
+
+  // A backup, unpacked: as it lies there nothing could be found in it.
+  const backup = path.join(folder, 'backup');
+  const program = path.join(import.meta.dirname, '../../packages/server/src/main.ts');
+  const env = { ...process.env, GODWIT_HOME: godwit.home, DATABASE_URL: '' };
+  const taken = spawnSync(process.execPath, [program, 'db', 'backup', backup, '--with-keys'], {
+    encoding: 'utf8',
+    env,
+  });
+  expect(taken.status, taken.stderr).toBe(0);
+  expect(holds(taken.stderr)).toBe(false);
+  const packed = readFileSync(backup);
+  const unpacked = zstdDecompressSync(packed.subarray(packed.indexOf('\n') + 1)).toString('latin1');
+  expect(unpacked).toContain('qemu+ssh://root@127.0.0.1:1/system');
+  expect(holds(unpacked)).toBe(false);
 
   // Files: the home with keys, logs, work folders and the database's own; and what lies at the target.
   expect(filesWith(ofEndpoints, godwit.home, target)).toEqual([]);

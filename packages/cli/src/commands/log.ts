@@ -6,7 +6,7 @@ import { textAt } from '../api.ts';
 import type { CliContext } from '../context.ts';
 import { args, argument, docs, type ListFlags, listFlags, outputAliases, text } from '../flags.ts';
 import { printList } from '../print.ts';
-import { UsageError } from '../usage-error.ts';
+import { CommandFailure, suggestion, UsageError } from '../usage-error.ts';
 
 const SEVERITIES = ['EMERGENCY', 'ALERT', 'CRITICAL', 'ERROR', 'WARNING', 'NOTICE', 'INFO', 'DEBUG'] as const;
 
@@ -76,6 +76,16 @@ const stream = buildCommand<{ logName?: string; severity: (typeof SEVERITIES)[nu
   },
   async func({ logName, severity }) {
     const logs = await this.connectLogs();
+    if (logName !== undefined) {
+      const names = await logs.names();
+      // The server would wait for one of that name for ever.
+      if (!names.includes(logName)) {
+        throw new CommandFailure(
+          `There is no log "${logName}".${suggestion(logName, names)}`,
+          `See "godwit log list".`,
+        );
+      }
+    }
     const stop = new AbortController();
     const interrupt = (): void => stop.abort();
     process.once('SIGINT', interrupt);
