@@ -1,7 +1,8 @@
 import type { ImageFormat } from '@godwit/disk';
 import { GodwitError, type InstanceNic } from '@godwit/domain';
+import { all, type Element, one, textOf } from '@godwit/provider/xml';
 import { blankInfo, type DescribedDisk, type Description, osTypeOf } from './description.ts';
-import { all, type Element, one, parseXml, textOf } from './xml.ts';
+import { readXml } from './xml.ts';
 
 /**
  * Reads a libvirt domain XML. Of the path of a disk only the file name counts: the file lies beside the XML.
@@ -10,7 +11,7 @@ import { all, type Element, one, parseXml, textOf } from './xml.ts';
  * @throws GodwitError DISK_CORRUPT, UNSUPPORTED (a disk that is no file)
  */
 export function readDomain(text: string, object: string): Description {
-  const domain = parseXml(text, object, 'domain XML');
+  const domain = readXml(text, object, 'domain XML');
   if (domain.name !== 'domain') {
     throw new GodwitError('DISK_CORRUPT', object, { format: 'domain XML', reason: `its root is <${domain.name}>` });
   }
@@ -45,7 +46,7 @@ export function readDomain(text: string, object: string): Description {
 
 /** File names of all disks and CDs that the domain refers to. */
 export function filesOfDomain(text: string, object: string): string[] {
-  return all(one(parseXml(text, object, 'domain XML'), 'devices'), 'disk')
+  return all(one(readXml(text, object, 'domain XML'), 'devices'), 'disk')
     .map((disk) => one(disk, 'source')?.attributes.file)
     .filter((path) => path !== undefined)
     .map(lastPart);

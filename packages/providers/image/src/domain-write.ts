@@ -1,5 +1,5 @@
+import { type XmlText, xml } from '@godwit/provider/xml';
 import type { Machine, MachineDisk } from './machine.ts';
-import { type XmlText, xml } from './xml.ts';
 
 const buses = new Set(['virtio', 'scsi', 'sata', 'ide', 'usb']);
 

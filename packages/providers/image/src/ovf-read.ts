@@ -1,7 +1,8 @@
 import type { ImageFormat } from '@godwit/disk';
 import { GodwitError, type InstanceNic } from '@godwit/domain';
+import { all, type Element, one, textOf } from '@godwit/provider/xml';
 import { blankInfo, type DescribedDisk, type Description, osTypeOf } from './description.ts';
-import { all, type Element, one, parseXml, textOf } from './xml.ts';
+import { readXml } from './xml.ts';
 
 /** CIM resource types of virtual hardware. */
 const resource = {
@@ -30,7 +31,7 @@ const bus = new Map([
  * @throws GodwitError DISK_CORRUPT, UNSUPPORTED (several VMs, disks in chunks)
  */
 export function readOvf(text: string, object: string): Description {
-  const envelope = parseXml(text, object, 'OVF');
+  const envelope = readXml(text, object, 'OVF');
   if (envelope.name !== 'Envelope') {
     throw new GodwitError('DISK_CORRUPT', object, { format: 'OVF', reason: `its root is <${envelope.name}>` });
   }
@@ -70,7 +71,7 @@ export function readOvf(text: string, object: string): Description {
 
 /** Names of all files that the descriptor refers to. */
 export function filesOfOvf(text: string, object: string): string[] {
-  return all(one(parseXml(text, object, 'OVF'), 'References'), 'File')
+  return all(one(readXml(text, object, 'OVF'), 'References'), 'File')
     .map((file) => file.attributes.href)
     .filter((href) => href !== undefined);
 }

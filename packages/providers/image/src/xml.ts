@@ -1,131 +1,19 @@
 import { GodwitError } from '@godwit/domain';
-import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import { type Element, parseXml } from '@godwit/provider/xml';
 
-/** An element of an XML document, without namespaces. */
-export interface Element {
-  name: string;
-  attributes: Readonly<Record<string, string>>;
-  children: readonly Element[];
-  /** Its own text, trimmed. */
-  text: string;
-}
-
-/** Descriptions are small. Parsing blocks the worker, a hostile one of this size for less than a second. */
 const MAX_CHARACTERS = 1_048_576;
 
-const parser = new XMLParser({
-  preserveOrder: true,
-  ignoreAttributes: false,
-  attributeNamePrefix: '',
-  removeNSPrefix: true,
-  parseTagValue: false,
-  parseAttributeValue: false,
-  processEntities: false,
-  ignoreDeclaration: true,
-  ignorePiTags: true,
-});
-
 /**
- * Parses a document. Document types are refused: their entities can grow without bound or name files.
+ * Parses a description beside the disks; prefixes of names are dropped.
  *
  * @param object the file, for the error
  * @param format what it should be: `OVF`, `domain XML`
  * @throws GodwitError DISK_CORRUPT
  */
-export function parseXml(text: string, object: string, format: string): Element {
-  const refuse = (reason: string) => new GodwitError('DISK_CORRUPT', object, { format, reason });
-  if (text.length > MAX_CHARACTERS) throw refuse('it is larger than any description of a VM');
-  if (/<!DOCTYPE/i.test(text)) throw refuse('it brings a document type');
-  const verdict = XMLValidator.validate(text);
-  if (verdict !== true) throw refuse(verdict.err.msg);
-  let nodes: unknown;
-  try {
-    nodes = parser.parse(text);
-  } catch (error) {
-    throw GodwitError.wrap(error, 'DISK_CORRUPT', object, { format });
-  }
-  const root = Array.isArray(nodes) ? nodes.map(elementOf).find((found) => found !== null) : undefined;
-  if (!root) throw refuse('it has no root element');
-  return root;
-}
-
-/** Its children of that name. */
-export function all(parent: Element | undefined, name: string): Element[] {
-  return parent?.children.filter((child) => child.name === name) ?? [];
-}
-
-/** Its descendant along the names, first of each. */
-export function one(parent: Element | undefined, ...names: string[]): Element | undefined {
-  let at = parent;
-  for (const name of names) at = at?.children.find((child) => child.name === name);
-  return at;
-}
-
-/** Text of the descendant along the names, or null when it is not there or empty. */
-export function textOf(parent: Element | undefined, ...names: string[]): string | null {
-  return one(parent, ...names)?.text || null;
-}
-
-/** One element as text; `undefined` attributes and `null` children are left out. Strings among the children are escaped. */
-export function xml(
-  name: string,
-  attributes: Readonly<Record<string, string | number | undefined>> = {},
-  children: readonly (XmlText | string | number | null)[] = [],
-): XmlText {
-  const head = Object.entries(attributes)
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => ` ${key}="${escapeXml(String(value))}"`)
-    .join('');
-  const body = children.filter((child) => child !== null);
-  if (body.length === 0) return { xml: `<${name}${head}/>` };
-  const only = body[0];
-  if (body.length === 1 && (typeof only === 'string' || typeof only === 'number')) {
-    return { xml: `<${name}${head}>${escapeXml(String(only))}</${name}>` };
-  }
-  const lines = body.map((child) => (typeof child === 'object' ? child.xml : escapeXml(String(child))));
-  return { xml: `<${name}${head}>\n${lines.join('\n').replace(/^/gm, '  ')}\n</${name}>` };
-}
-
-/** Text that is XML already. */
-export interface XmlText {
-  readonly xml: string;
-}
-
-function escapeXml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replace(/[^\t\n\r\u{20}-\u{10ffff}]/gu, '');
-}
-
-const named: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
-
-function unescapeXml(text: string): string {
-  return text.replace(/&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|(\w+));/g, (whole, decimal, hexadecimal, name) => {
-    if (name !== undefined) return named[name] ?? whole;
-    const code = decimal === undefined ? Number.parseInt(hexadecimal, 16) : Number.parseInt(decimal, 10);
-    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+export function readXml(text: string, object: string, format: string): Element {
+  return parseXml(text, {
+    prefixes: 'drop',
+    maxCharacters: MAX_CHARACTERS,
+    refuse: (reason) => new GodwitError('DISK_CORRUPT', object, { format, reason }),
   });
-}
-
-function elementOf(node: unknown): Element | null {
-  if (typeof node !== 'object' || node === null) return null;
-  const name = Object.keys(node).find((key) => key !== ':@' && key !== '#text');
-  if (name === undefined) return null;
-  const body: unknown = Reflect.get(node, name);
-  const nodes: unknown[] = Array.isArray(body) ? body : [];
-  const raw: unknown = Reflect.get(node, ':@') ?? {};
-  const attributes = Object.fromEntries(
-    Object.entries(typeof raw === 'object' && raw !== null ? raw : {}).map(([key, value]) => [
-      key,
-      unescapeXml(String(value)),
-    ]),
-  );
-  const texts = nodes
-    .map((child) => (typeof child === 'object' && child !== null ? Reflect.get(child, '#text') : undefined))
-    .filter((text) => text !== undefined);
-  const children = nodes.map(elementOf).filter((child) => child !== null);
-  return { name, attributes, children, text: unescapeXml(texts.join('')).trim() };
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GodwitError } from '@godwit/domain';
+import { all, one, xml } from '@godwit/provider/xml';
 import type { Static } from 'typebox';
 import { checkpointXml } from './checkpoint.ts';
 import type { Host } from './connection.ts';
@@ -10,7 +11,7 @@ import type { sourceEnvironmentSchema } from './environment.ts';
 import type { FoundDomain } from './inventory.ts';
 import { checkKey, checkpointName, PREFIX } from './mark.ts';
 import { complaint, virshError } from './virsh.ts';
-import { all, one, parseXml, xml } from './xml.ts';
+import { readXml } from './xml.ts';
 
 export type SourceEnvironment = Static<typeof sourceEnvironmentSchema>;
 
@@ -82,7 +83,7 @@ export async function runningBackup(host: Host, domain: FoundDomain): Promise<Ba
     if (/no domain backup job present|domain is not running/i.test(result.stderr)) return null;
     throw virshError(result.stderr, object, host.ctx.endpoint);
   }
-  const root = parseXml(result.stdout, object);
+  const root = readXml(result.stdout, object);
   const server = one(root, 'server')?.attributes;
   const disks = all(one(root, 'disks'), 'disk').filter(({ attributes }) => attributes.backup === 'yes');
   const names = disks.map((disk) => scratchPattern.exec(one(disk, 'scratch')?.attributes.file ?? ''));

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
+import { all, type Element, one } from '@godwit/provider/xml';
 import { isTrackable, layersOf, pathOf, UNKNOWN_BASE } from './checkpoint.ts';
 import type { Host } from './connection.ts';
 import type { DomainDisk } from './domain-xml.ts';
 import { fingerprint } from './host-files.ts';
 import { type FoundDomain, isActive } from './inventory.ts';
-import { all, type Element, one } from './xml.ts';
 
 /**
  * By disk id: a digest of the files that the disk's own file lies over, with their times of change. Disks over nothing are

@@ -1,11 +1,12 @@
 import { GodwitError } from '@godwit/domain';
+import { all, type Element, one, textOf, type XmlText, xml } from '@godwit/provider/xml';
 import type { Host } from './connection.ts';
 import type { DomainDisk } from './domain-xml.ts';
 import { lastLine, words } from './host-files.ts';
 import { type FoundDomain, findDomain, isActive } from './inventory.ts';
 import { isOurs } from './mark.ts';
 import { virshError } from './virsh.ts';
-import { all, type Element, one, parseXml, textOf, type XmlText, xml } from './xml.ts';
+import { readXml } from './xml.ts';
 
 /** Bytes that one bit of a change bitmap stands for: a leaf. */
 const GRANULARITY = 65_536;
@@ -47,7 +48,7 @@ export async function checkpointDisks(
   for (const name of new Set(names)) {
     if (!there.has(name)) continue;
     const text = await host.virsh.run(`instance ${domain.name}`, 'checkpoint-dumpxml', domain.uuid, name);
-    const checkpoint = parseXml(text, `checkpoint ${name}`);
+    const checkpoint = readXml(text, `checkpoint ${name}`);
     const then = sourcesOf(one(checkpoint, 'domain'));
     const basesThen = basesIn(checkpoint);
     const isSame = (id: string) =>

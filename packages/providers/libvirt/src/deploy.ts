@@ -7,6 +7,7 @@ import {
   type ProviderContext,
   type TargetRequest,
 } from '@godwit/provider';
+import { one } from '@godwit/provider/xml';
 import { Type } from 'typebox';
 import { imageError } from './checkpoint.ts';
 import { type Host, openHost } from './connection.ts';
@@ -17,7 +18,6 @@ import { destinationEnvironment, type PlacedNic, placeNics } from './placement.t
 import { cloneReplica, collapse, dropClone, replicaHandle, replicaName, replicaOf, replicaOfDisk } from './replica.ts';
 import { makeTestNetwork, removeTestNetwork } from './test-network.ts';
 import { virshError } from './virsh.ts';
-import { one } from './xml.ts';
 
 const handleSchema = Type.Object({
   uuid: Type.String({ minLength: 1 }),

@@ -1,5 +1,6 @@
 import { GodwitError, type InstanceNic, type OsType } from '@godwit/domain';
-import { all, type Element, one, parseXml, textOf } from './xml.ts';
+import { all, type Element, one, textOf } from '@godwit/provider/xml';
+import { readXml } from './xml.ts';
 
 /** A disk of a domain, as its description has it. */
 export interface DomainDisk {
@@ -37,7 +38,7 @@ export interface Domain {
 
 /** @throws GodwitError PLATFORM_ERROR */
 export function parseDomain(text: string, object: string): Domain {
-  const root = parseXml(text, object);
+  const root = readXml(text, object);
   const name = textOf(root, 'name');
   const uuid = textOf(root, 'uuid');
   if (root.name !== 'domain' || name === null || uuid === null) {

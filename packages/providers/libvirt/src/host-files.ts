@@ -4,9 +4,10 @@ import type { NbdAddress } from '@godwit/disk';
 import { type ImageFormat, runTool, serveImage, type ToolResult } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import type { ProviderContext } from '@godwit/provider';
+import { textOf } from '@godwit/provider/xml';
 import type { Ssh } from './ssh.ts';
 import type { Virsh } from './virsh.ts';
-import { parseXml, textOf } from './xml.ts';
+import { readXml } from './xml.ts';
 
 /** An image to serve by NBD from where it lies. */
 export interface ImageToServe {
@@ -205,7 +206,7 @@ async function poolOver(virsh: Virsh, folder: string, endpoint: string): Promise
   for (const pool of words(await virsh.run(endpoint, 'pool-list', '--name'))) {
     const description = await virsh.attempt(['pool-dumpxml', pool]);
     if (description.code !== 0) continue;
-    if (textOf(parseXml(description.stdout, endpoint), 'target', 'path') === folder) return pool;
+    if (textOf(readXml(description.stdout, endpoint), 'target', 'path') === folder) return pool;
   }
   return null;
 }

@@ -10,11 +10,12 @@ import {
   type StorageBackend,
 } from '@godwit/domain';
 import type { InstanceQuery, OptionValues, ProviderContext } from '@godwit/provider';
+import { all, one, textOf } from '@godwit/provider/xml';
 import { type Host, openHost } from './connection.ts';
 import { bootOrderOf, type Domain, firmwareOf, mebibytes, nicsOf, osTypeOf, parseDomain } from './domain-xml.ts';
 import { words } from './host-files.ts';
 import { virshError } from './virsh.ts';
-import { all, one, parseXml, textOf } from './xml.ts';
+import { readXml } from './xml.ts';
 
 /** Descriptions asked for in one call of virsh. */
 const BATCH = 100;
@@ -191,7 +192,7 @@ export async function listStorage(ctx: ProviderContext): Promise<StorageBackend[
   for (const pool of words(await host.virsh.run(ctx.endpoint, 'pool-list', '--name')).sort()) {
     const result = await host.virsh.attempt(['pool-dumpxml', pool]);
     if (result.code !== 0) continue;
-    const root = parseXml(result.stdout, `storage pool ${pool}`);
+    const root = readXml(result.stdout, `storage pool ${pool}`);
     const type = root.attributes.type ?? '';
     if (!folderPools.has(type)) continue;
     const available = Number(textOf(root, 'available'));

@@ -1,11 +1,12 @@
 import { GodwitError, type InstanceInfo } from '@godwit/domain';
+import { all, one, printXml, textOf, type XmlText, xml } from '@godwit/provider/xml';
 import type { Host } from './connection.ts';
 import { parseDomain } from './domain-xml.ts';
 import type { DiskFormat } from './environment.ts';
 import { DOMAIN_XML } from './inventory.ts';
 import { INSTANCE_MARK } from './mark.ts';
 import type { DestinationEnvironment, PlacedNic } from './placement.ts';
-import { all, one, parseXml, printXml, textOf, type XmlText, xml } from './xml.ts';
+import { readXml } from './xml.ts';
 
 /** A disk of the machine to build. */
 export interface MachineDisk {
@@ -37,7 +38,7 @@ export interface HostAbility {
 
 /** @throws GodwitError UNSUPPORTED when the host runs no machines of that architecture */
 export async function hostAbility(host: Host, arch: string): Promise<HostAbility> {
-  const root = parseXml(await host.virsh.run(host.ctx.endpoint, 'capabilities'), host.ctx.endpoint);
+  const root = readXml(await host.virsh.run(host.ctx.endpoint, 'capabilities'), host.ctx.endpoint);
   const offer = all(root, 'guest')
     .filter((guest) => textOf(guest, 'os_type') === 'hvm')
     .map((guest) => one(guest, 'arch'))

@@ -1,11 +1,12 @@
 import { GodwitError, type InstanceInfo, type InstanceNic } from '@godwit/domain';
 import { checkInput, mappedStorage, type StorageMappings, storagesNamed, type TargetRequest } from '@godwit/provider';
+import { textOf } from '@godwit/provider/xml';
 import type { Static } from 'typebox';
 import type { Host } from './connection.ts';
 import { destinationEnvironmentSchema } from './environment.ts';
 import { words } from './host-files.ts';
 import { folderPools } from './inventory.ts';
-import { parseXml, textOf } from './xml.ts';
+import { readXml } from './xml.ts';
 
 export type DestinationEnvironment = Static<typeof destinationEnvironmentSchema>;
 
@@ -50,7 +51,7 @@ export async function folderOf(host: Host, storage: string): Promise<string> {
   if (result.code !== 0) {
     throw refuse(`storage "${storage}" is unknown: name a storage pool of the host, or a folder as an absolute path`);
   }
-  const pool = parseXml(result.stdout, `storage pool ${storage}`);
+  const pool = readXml(result.stdout, `storage pool ${storage}`);
   const path = textOf(pool, 'target', 'path');
   if (!folderPools.has(pool.attributes.type ?? '') || path === null) {
     throw refuse(

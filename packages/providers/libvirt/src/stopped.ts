@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { GodwitError, type JsonObject } from '@godwit/domain';
+import { xml } from '@godwit/provider/xml';
 import { basesOf } from './base.ts';
 import { bitmapsOf, checkpointDisks, isTrackable, makeStoppedCheckpoint, OTHER_FILE, pathOf } from './checkpoint.ts';
 import type { Host } from './connection.ts';
@@ -7,7 +8,7 @@ import { fingerprint } from './host-files.ts';
 import { type FoundDomain, isSaved } from './inventory.ts';
 import { checkKey, checkpointName } from './mark.ts';
 import { virshError } from './virsh.ts';
-import { parseXml, xml } from './xml.ts';
+import { readXml } from './xml.ts';
 
 /**
  * The snapshot of a stopped instance is its files as they are, for as long as nobody writes to them. What they looked
@@ -35,7 +36,7 @@ export async function readNote(host: Host, domain: FoundDomain, key: string): Pr
     if (/metadata element is not present/i.test(result.stderr)) return null;
     throw virshError(result.stderr, `instance ${domain.name}`, host.ctx.endpoint);
   }
-  const data = parseXml(result.stdout, `instance ${domain.name}`).attributes.data;
+  const data = readXml(result.stdout, `instance ${domain.name}`).attributes.data;
   return data === undefined ? null : (JSON.parse(data) as StoppedSnapshot);
 }
 

@@ -1,7 +1,8 @@
+import { textOf, xml } from '@godwit/provider/xml';
 import type { Host } from './connection.ts';
 import { checkKey, PREFIX, uuidOf } from './mark.ts';
 import { complaint } from './virsh.ts';
-import { parseXml, textOf, xml } from './xml.ts';
+import { readXml } from './xml.ts';
 
 /** Name of the network of a test instance. */
 export function testNetworkName(key: string): string {
@@ -44,7 +45,7 @@ async function without(host: Host, key: string, stderr: string): Promise<null> {
 export async function removeTestNetwork(host: Host, key: string): Promise<void> {
   const name = testNetworkName(key);
   const known = await host.virsh.attempt(['net-dumpxml', name]);
-  if (known.code === 0 && textOf(parseXml(known.stdout, `network ${name}`), 'uuid') === uuidOf(`network ${key}`)) {
+  if (known.code === 0 && textOf(readXml(known.stdout, `network ${name}`), 'uuid') === uuidOf(`network ${key}`)) {
     await host.virsh.attempt(['net-destroy', name]);
     await host.virsh.run(`network ${name}`, 'net-undefine', name);
   }

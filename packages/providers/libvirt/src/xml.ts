@@ -1,134 +1,18 @@
 import { GodwitError } from '@godwit/domain';
-import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import { type Element, parseXml } from '@godwit/provider/xml';
 
-/** An element of an XML document. Names keep their prefix: `qemu:commandline`. */
-export interface Element {
-  name: string;
-  attributes: Readonly<Record<string, string>>;
-  children: readonly Element[];
-  /** Its own text, trimmed. */
-  text: string;
-}
-
-/** libvirt's descriptions are small; a larger one is an attack or a mistake. */
 const MAX_CHARACTERS = 8_388_608;
 
-const parser = new XMLParser({
-  preserveOrder: true,
-  ignoreAttributes: false,
-  attributeNamePrefix: '',
-  parseTagValue: false,
-  parseAttributeValue: false,
-  processEntities: false,
-  ignoreDeclaration: true,
-  ignorePiTags: true,
-});
-
 /**
- * Parses what libvirt printed. Document types are refused: their entities can grow without bound or name files.
+ * Parses what libvirt printed; prefixes of names are kept.
  *
  * @param object whose description it is, for the error
  * @throws GodwitError PLATFORM_ERROR
  */
-export function parseXml(text: string, object: string): Element {
-  const refuse = (reason: string) => new GodwitError('PLATFORM_ERROR', object, { reason });
-  if (text.length > MAX_CHARACTERS) throw refuse('a description of more than 8 MiB');
-  if (/<!DOCTYPE/i.test(text)) throw refuse('a description with a document type');
-  const verdict = XMLValidator.validate(text);
-  if (verdict !== true) throw refuse(`a description that is no XML: ${verdict.err.msg}`);
-  const nodes: unknown = parser.parse(text);
-  const root = Array.isArray(nodes) ? nodes.map(elementOf).find((found) => found !== null) : undefined;
-  if (!root) throw refuse('an empty description');
-  return root;
-}
-
-/** Its children of that name. */
-export function all(parent: Element | undefined, name: string): Element[] {
-  return parent?.children.filter((child) => child.name === name) ?? [];
-}
-
-/** Its descendant along the names, first of each. */
-export function one(parent: Element | undefined, ...names: string[]): Element | undefined {
-  let at = parent;
-  for (const name of names) at = at?.children.find((child) => child.name === name);
-  return at;
-}
-
-/** Text of the descendant along the names, or null when it is not there or empty. */
-export function textOf(parent: Element | undefined, ...names: string[]): string | null {
-  return one(parent, ...names)?.text || null;
-}
-
-/** Text that is XML already. */
-export interface XmlText {
-  readonly xml: string;
-}
-
-/** One element as text; `undefined` attributes and `null` children are left out. Strings among the children are escaped. */
-export function xml(
-  name: string,
-  attributes: Readonly<Record<string, string | number | undefined>> = {},
-  children: readonly (XmlText | string | number | null)[] = [],
-): XmlText {
-  const head = Object.entries(attributes)
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => ` ${key}='${escapeXml(String(value))}'`)
-    .join('');
-  const body = children.filter((child) => child !== null);
-  if (body.length === 0) return { xml: `<${name}${head}/>` };
-  const only = body[0];
-  if (body.length === 1 && (typeof only === 'string' || typeof only === 'number')) {
-    return { xml: `<${name}${head}>${escapeXml(String(only))}</${name}>` };
-  }
-  const lines = body.map((child) => (typeof child === 'object' ? child.xml : escapeXml(String(child))));
-  return { xml: `<${name}${head}>\n${lines.join('\n')}\n</${name}>` };
-}
-
-/** The element as text again. */
-export function printXml(element: Element): XmlText {
-  return xml(
-    element.name,
-    element.attributes,
-    element.children.length > 0 ? element.children.map(printXml) : element.text === '' ? [] : [element.text],
-  );
-}
-
-function escapeXml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&apos;')
-    .replace(/[^\t\n\r\u{20}-\u{10ffff}]/gu, '');
-}
-
-const named: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
-
-function unescapeXml(text: string): string {
-  return text.replace(/&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|(\w+));/g, (whole, decimal, hexadecimal, name) => {
-    if (name !== undefined) return named[name] ?? whole;
-    const code = decimal === undefined ? Number.parseInt(hexadecimal, 16) : Number.parseInt(decimal, 10);
-    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+export function readXml(text: string, object: string): Element {
+  return parseXml(text, {
+    prefixes: 'keep',
+    maxCharacters: MAX_CHARACTERS,
+    refuse: (reason) => new GodwitError('PLATFORM_ERROR', object, { reason }),
   });
-}
-
-function elementOf(node: unknown): Element | null {
-  if (typeof node !== 'object' || node === null) return null;
-  const name = Object.keys(node).find((key) => key !== ':@' && key !== '#text');
-  if (name === undefined) return null;
-  const body: unknown = Reflect.get(node, name);
-  const nodes: unknown[] = Array.isArray(body) ? body : [];
-  const raw: unknown = Reflect.get(node, ':@') ?? {};
-  const attributes = Object.fromEntries(
-    Object.entries(typeof raw === 'object' && raw !== null ? raw : {}).map(([key, value]) => [
-      key,
-      unescapeXml(String(value)),
-    ]),
-  );
-  const texts = nodes
-    .map((child) => (typeof child === 'object' && child !== null ? Reflect.get(child, '#text') : undefined))
-    .filter((text) => text !== undefined);
-  const children = nodes.map(elementOf).filter((child) => child !== null);
-  return { name, attributes, children, text: unescapeXml(texts.join('')).trim() };
 }
