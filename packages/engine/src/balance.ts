@@ -46,11 +46,11 @@ export class Balance {
     const { durable, service } = this.#worker;
     const times = this.#left.get(workflowId) ?? 0;
     this.#left.delete(workflowId);
+    if (service.enabled && (times >= PATIENCE || (await this.#isAlone()))) return false;
     const query = { workflowIDs: [workflowId], loadInput: false, loadOutput: false };
     const queue = (await durable.listWorkflows(query))[0]?.queueName;
     if (queue === undefined) return false;
     if (service.enabled) {
-      if (times >= PATIENCE) return false;
       const loads = await this.#loads(queue);
       const mine = loads.find((load) => load.executor === service.executorId)?.tasks ?? 0;
       const others = loads.filter((load) => load.executor !== service.executorId);
@@ -60,6 +60,15 @@ export class Balance {
     lookAway(queue, AWAY_MS);
     await durable.resumeWorkflows([workflowId], { queueName: queue });
     return true;
+  }
+
+  /** True when no other worker takes anything: the most common case, in which nothing else needs to be asked. */
+  async #isAlone(): Promise<boolean> {
+    const { db, service } = this.#worker;
+    const { rows } = await sql`
+      select from service where deleted_at is null and enabled and executor_id <> ${service.executorId}
+        and heartbeat_at > clock_timestamp() - ${HEARTBEAT_LIMIT_MS} * interval '1 ms' limit 1`.execute(db);
+    return rows.length === 0;
   }
 
   /** Of the workers that take from this queue now. */

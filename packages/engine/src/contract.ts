@@ -27,8 +27,10 @@ export const poolWorkflowId = (poolId: string, operationNo: number): string => `
 /** Id of the pool whose operation the workflow is; undefined: it is something else. */
 export const poolOfWorkflow = (workflowId: string): string | undefined => /^pool:([^:]+):\d+$/.exec(workflowId)?.[1];
 
-/** Payload: name of a queue. Something waits in it now, or may be taken from it now. */
+/** Payload: name of a queue. Something waits in it now. */
 export const QUEUE_CHANNEL = 'godwit_queue';
+/** Payload: name of a queue with limits. Something taken from it has ended: there is room for the next. */
+export const ROOM_CHANNEL = 'godwit_room';
 /** Payload: execution id. A task of it has ended in another process. */
 export const TASK_CHANNEL = 'godwit_task';
 /** Payload: id of a waiting provider call. */

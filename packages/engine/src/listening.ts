@@ -2,8 +2,8 @@ import { wfQueueRunner } from '@dbos-inc/dbos-sdk/internal/wfqueue';
 import { CONTROL_QUEUE, DEFAULT_REGION, regionQueue } from './contract.ts';
 import type { ServicePlace } from './service.ts';
 
-/** Milliseconds at least between looks at one queue that notices ask for: a thousand starts at once are a hundred looks. */
-const GAP_MS = 10;
+/** Milliseconds at least between looks at one queue that notices ask for: of a thousand starts at once most share a look. */
+const GAP_MS = 25;
 
 /** The queues that a worker takes work from: none while it is disabled. */
 export function queuesOf(service: Pick<ServicePlace, 'enabled' | 'regions'>): string[] {

@@ -1,7 +1,7 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import type { Connection } from '@godwit/store';
 import { sql } from 'kysely';
-import { QUEUE_CHANNEL } from './contract.ts';
+import { QUEUE_CHANNEL, ROOM_CHANNEL } from './contract.ts';
 
 /**
  * The engine's own tables, to be run by whoever migrates (`migrate(connection, () => migrateEngine(connection))` of the
@@ -16,9 +16,9 @@ export async function migrateEngine(connection: Connection): Promise<void> {
  * Announces, with the commit, that a queue is worth a look. In the database and not in our code, so that no way into a queue
  * is forgotten (a start, a resumption, a takeover) and none costs a round trip; equal notices of one transaction are one.
  */
-const trigger = (name: string, when: string): string => `do $do$ begin
+const trigger = (name: string, channel: string, when: string): string => `do $do$ begin
   if not exists (select from pg_trigger where tgrelid = 'dbos.workflow_status'::regclass and tgname = '${name}') then
-    create trigger ${name} ${when} execute function engine.say_queue();
+    create trigger ${name} ${when} execute function engine.say_queue('${channel}');
   end if;
 end $do$`;
 
@@ -32,16 +32,24 @@ const statements = [
      created_at timestamptz not null default clock_timestamp(), expires_at timestamptz not null)`,
   `create index if not exists provider_call_waiting on engine.provider_call (created_at) where state = 'waiting'`,
   `create or replace function engine.say_queue() returns trigger language plpgsql as $$ begin
-     perform pg_notify('${QUEUE_CHANNEL}', new.queue_name);
+     perform pg_notify(tg_argv[0], new.queue_name);
      return null;
    end $$`,
   trigger(
     'godwit_queued',
+    QUEUE_CHANNEL,
     `after insert on dbos.workflow_status for each row when (new.status = 'ENQUEUED' and new.queue_name is not null)`,
   ),
   trigger(
     'godwit_queued_again',
+    QUEUE_CHANNEL,
     `after update of status on dbos.workflow_status for each row
      when (new.status = 'ENQUEUED' and old.status <> 'ENQUEUED' and new.queue_name is not null)`,
+  ),
+  trigger(
+    'godwit_room',
+    ROOM_CHANNEL,
+    `after update of status on dbos.workflow_status for each row
+     when (old.status = 'PENDING' and new.status not in ('PENDING', 'ENQUEUED') and new.queue_partition_key is not null)`,
   ),
 ];

@@ -21,6 +21,7 @@ import {
   POOL_WORKFLOW,
   QUEUE_CHANNEL,
   REAP_CHANNEL,
+  ROOM_CHANNEL,
   regionQueue,
   TASK_CHANNEL,
   TASK_WORKFLOW,
@@ -51,6 +52,8 @@ import { runQueuedTask } from './workflows/task.ts';
 
 /** Milliseconds between looks at a queue that no notice asks for: what a lost notice costs, against two queries a look. */
 const POLL_MS = 100;
+/** Milliseconds between the notice that something has ended and the look for what may begin instead. */
+const ROOM_MS = 3;
 /** Light tasks of this worker at one endpoint at once. */
 const LIGHT_TASKS = 8;
 
@@ -257,6 +260,8 @@ interface Ears {
 
 const earChannels = (ears: Ears): Record<string, (payload: string) => void> => ({
   [QUEUE_CHANNEL]: hurry,
+  // The one that had it counts it among what it runs for another moment.
+  [ROOM_CHANNEL]: (queue) => setTimeout(() => hurry(queue), ROOM_MS).unref(),
   [CANCEL_CHANNEL]: (id) => ears.live?.canceled(id),
   [TASK_CHANNEL]: (id) => ears.live?.taskEnded(id),
   [CALL_CHANNEL]: () => ears.live?.call(),

@@ -83,6 +83,20 @@ test('what one worker leaves to another is taken by that one without its looking
   for (const id of executions) await it.engine.cancelExecution(id, true);
 });
 
+test('a copy that waits for room begins when another one has ended', async () => {
+  const it = await installation();
+  await it.worker({ copies: 1, pollMs: HOUR_MS }).ready;
+  it.instance('src', 'slow', { vda: sparseBytes(64 * MIB) });
+  it.instance('src', 'next', { vda: sparseBytes(MIB) });
+  const copyOf = async (id: string) => (await it.tasks(id)).find((task) => task.task_type === 'REPLICATE_DISKS');
+  const slow = await start(it, 'slow', { options: JSON.stringify({ rate_limit: 100_000 }) });
+  await it.eventually('it copies', async () => (await copyOf(slow))?.status === 'RUNNING');
+  const next = await start(it, 'next');
+  await it.eventually('the next one waits', async () => (await copyOf(next))?.status === 'PENDING');
+  await it.engine.cancelExecution(slow);
+  expect(await it.until(next)).toBe('COMPLETED');
+});
+
 test('a worker that is disabled takes nothing, whatever notices say', async () => {
   const it = await installation();
   const worker = it.worker({ host: 'only', pollMs: HOUR_MS, heartbeat: { everyMs: 200, limitMs: 60_000 } });

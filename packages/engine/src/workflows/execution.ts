@@ -196,7 +196,9 @@ class Walk {
       return [];
     }
     const begun: BoardTask[] = [];
-    const served = start.some((task) => !placeOf(worker, task.type, ends).here) ? await servedRegions(trx) : undefined;
+    const choice = ends.origin.regions.length > 1 || ends.destination.regions.length > 1;
+    const elsewhere = (task: BoardTask): boolean => !placeOf(worker, task.type, ends).here;
+    const served = choice && start.some(elsewhere) ? await servedRegions(trx) : undefined;
     for (const task of start) {
       const where = placeOf(worker, task.type, ends, served);
       if (where.here || again.includes(task)) {

@@ -60,18 +60,17 @@ async function lockBoard(trx: Transaction<Database>, taskId: string): Promise<Bo
   const execution = await trx
     .selectFrom('execution')
     .selectAll()
+    .select(
+      sql<string>`coalesce((select project_id from transfer where id = action_id),
+        (select project_id from deployment where id = action_id))`.as('project_id'),
+    )
     .where('id', '=', (qb) => qb.selectFrom('task').select('execution_id').where('id', '=', taskId))
     .forUpdate()
     .executeTakeFirst();
   if (execution === undefined || FINAL_EXECUTION_STATUSES.includes(execution.status)) return undefined;
   const task = (await taskStates(trx, execution.id)).find((one) => one.id === taskId);
   if (task === undefined) return undefined;
-  const action = await trx
-    .selectFrom(execution.action_type)
-    .select('project_id')
-    .where('id', '=', execution.action_id)
-    .executeTakeFirstOrThrow();
-  return { execution, news: new News(action.project_id), task };
+  return { execution, news: new News(execution.project_id), task };
 }
 
 async function tellWalk(trx: Transaction<Database>, executionId: string): Promise<void> {
