@@ -54,7 +54,7 @@ export class GodwitError extends Error {
 
   /** One line for a log or a terminal: code, message, remedy. */
   explain(): string {
-    return `${this.code}: ${this.message} ${this.remedy}`;
+    return `${this.code}: ${this.message}${/[.!?]$/.test(this.message) ? '' : '.'} ${this.remedy}`;
   }
 
   toData(): ErrorData {
