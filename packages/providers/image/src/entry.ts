@@ -36,27 +36,34 @@ export async function findEntries(root: string): Promise<Entry[]> {
   const { files, folders } = await contentsOf(root);
   const entries = await entriesAmong(root, files, (file) => file);
   for (const folder of folders) {
-    const home = join(root, folder);
-    const inside = await contentsOf(home).catch((error) => {
-      if (errorCode(error) === 'EACCES' || errorCode(error) === 'ENOENT') return { files: [], folders: [] };
-      throw error;
-    });
-    const found = await entriesAmong(home, inside.files, () => folder);
-    const described = found.filter((entry) => entry.description !== null);
-    const disks = found.filter((entry) => entry.description === null).flatMap((entry) => entry.disks);
-    const [first] = described;
-    if (first) entries.push(first);
-    else if (disks.length > 0) entries.push({ id: folder, kind: 'disks', home, description: null, disks });
+    const entry = await entryOfFolder(root, folder);
+    if (entry !== null) entries.push(entry);
   }
   return entries.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** The entry of that id, or null. Looks at no other folder. */
+/** A sub-folder is one VM, whatever lies beside it: its first description, else all its disks. Null when it has neither. */
+async function entryOfFolder(root: string, folder: string): Promise<Entry | null> {
+  const home = join(root, folder);
+  const inside = await contentsOf(home).catch((error) => {
+    if (errorCode(error) === 'EACCES' || errorCode(error) === 'ENOENT') return { files: [], folders: [] };
+    throw error;
+  });
+  const found = await entriesAmong(home, inside.files, () => folder);
+  const described = found.find((entry) => entry.description !== null);
+  if (described !== undefined) return described;
+  const disks = found.flatMap((entry) => entry.disks);
+  return disks.length > 0 ? { id: folder, kind: 'disks', home, description: null, disks } : null;
+}
+
+/** The entry of that id, or null. Looks into no other folder: there may be thousands. */
 export async function findEntry(root: string, id: string): Promise<Entry | null> {
   if (id === '' || id.startsWith('.') || /[/\\\0]/.test(id)) return null;
   const info = await statOrNull(join(root, id));
   if (info === null || info.isSymbolicLink()) return null;
-  return (await findEntries(root)).find((entry) => entry.id === id) ?? null;
+  if (info.isDirectory()) return entryOfFolder(root, id);
+  const { files } = await contentsOf(root);
+  return (await entriesAmong(root, files, (file) => file)).find((entry) => entry.id === id) ?? null;
 }
 
 /**
