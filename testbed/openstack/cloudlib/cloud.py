@@ -134,6 +134,9 @@ class Cloud:
         sh(["mount", "--bind", hosts, "/etc/hosts"])
         sh(["mount", "--bind", os.path.join(base.HERE, "plugins/mount.nfs"),
             os.path.realpath("/sbin/mount.nfs")])
+        # sudo looks there first.
+        sh(["mount", "--bind", os.path.join(base.HERE, "plugins/sbin"),
+            "/usr/local/sbin"])
         netns_view = os.path.join(self.run, "netns")
         os.makedirs(netns_view, exist_ok=True)
         # Tells the processes of this namespace from all others; see members.
