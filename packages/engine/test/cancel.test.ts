@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { listReplicaDisks } from '@godwit/store';
+import { ensureRegion, getExecution, listReplicaDisks } from '@godwit/store';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
 import { TestInstallation } from './installation.ts';
@@ -60,6 +60,29 @@ test('a cancel in the middle of a copy stops it, cleans up, and the next executi
   expect(await it.until(next.executionId)).toBe('COMPLETED');
   await expectEqualDisks(it, transfer.id, ['canceled']);
   await worker.kill();
+});
+
+test('a cancel reaches a copy that another worker runs than the one that walks its execution', async () => {
+  const region = await ensureRegion(it.db, 'cellar');
+  const away = await it.endpoint('away', [region.id]);
+  it.instance('away', 'far', { vda: sparseBytes(64 * MIB) });
+  const options = JSON.stringify({ rate_limit: 100_000 });
+  const transfer = await it.transfer(away, destination, ['far'], { options });
+  const walker = it.worker({ host: 'walker' });
+  const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+  await it.eventually('its first step', async () => {
+    const execution = await getExecution(it.db, executionId);
+    return (execution?.started_at ?? null) !== null;
+  });
+  const copier = it.worker({ host: 'copier', regions: ['cellar'] });
+  const copy = async () => (await it.tasks(executionId)).find((task) => task.task_type === 'REPLICATE_DISKS');
+  await it.eventually('it copies', async () => (await listReplicaDisks(it.db, transfer.id))[0]?.progress != null);
+  expect(await copy()).toMatchObject({ host: 'copier', status: 'RUNNING' });
+  await it.engine.cancelExecution(executionId);
+  expect(await it.until(executionId)).toBe('CANCELED');
+  expect(await copy()).toMatchObject({ host: 'copier', status: 'CANCELED' });
+  await copier.kill();
+  await walker.kill();
 });
 
 test('a force cancel ends the execution at once, the copy soon, and the ledger empties by itself', async () => {
