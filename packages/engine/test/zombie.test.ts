@@ -2,6 +2,9 @@ import type { ReplicaProgress } from '@godwit/disk';
 import { listReplicaDisks, PostgresCheckpointStore, type ReplicaDisk } from '@godwit/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { News } from '../src/news.ts';
+import { taskStates } from '../src/task-board.ts';
+import { claimTasks, endTask } from '../src/task-end.ts';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
 import { TestInstallation } from './installation.ts';
 
@@ -89,4 +92,28 @@ test('a copy that was ended by force commits no checkpoint after that', async ()
   expect(await it.until(next.executionId)).toBe('COMPLETED');
   await expectEqualDisks(it, transfer.id, ['forced']);
   await worker.kill();
+});
+
+test('the end of an attempt that is past changes nothing, and an end counts once', async () => {
+  const transfer = await it.transfer(origin, destination, ['nobody']);
+  const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+  const news = new News(it.projectId);
+  const worker = { host: 'somewhere' };
+  const board = () => it.db.selectFrom('info').select('data').where('action_id', '=', transfer.id).executeTakeFirst();
+  await it.db.transaction().execute(async (trx) => {
+    const [task] = await taskStates(trx, executionId);
+    if (task === undefined) throw new Error('no task');
+    await claimTasks(trx, news, worker, [task]);
+    await claimTasks(trx, news, worker, [task]);
+    const end = (attempt: number, finder: string) =>
+      endTask(trx, news, transfer.id, task, attempt, { info: { finder } });
+    expect(await end(1, 'the first')).toBe(false);
+    expect(task).toMatchObject({ attempt: 2, status: 'RUNNING' });
+    expect(await end(2, 'the second')).toBe(true);
+    expect(await end(2, 'the second, once more')).toBe(false);
+    expect(task.status).toBe('COMPLETED');
+  });
+  expect((await board())?.data).toEqual({ finder: 'the second' });
+  expect((await it.tasks(executionId))[0]).toMatchObject({ attempt: 2, status: 'COMPLETED' });
+  await it.engine.cancelExecution(executionId, true);
 });
