@@ -209,6 +209,11 @@ describe('lists and objects', () => {
     expect(await done(['webhook', 'list', '-f', 'value', '-c', 'Name', '-c', 'Events'])).toContain('pager');
     const update = ['webhook', 'update', 'pager', '--all-events', '--enabled', '-f', 'value', '-c', 'enabled'];
     expect(await done(update)).toBe('True');
+    const statuses = async (...change: string[]) =>
+      JSON.parse(await done(['webhook', 'update', 'pager', ...change, '-f', 'json', '-c', 'statuses'])).statuses;
+    expect(await statuses('--status', 'ERROR', '--status', 'CANCELED')).toEqual(['ERROR', 'CANCELED']);
+    expect(await statuses('--all-statuses')).toEqual([]);
+    expect((await godwit(['webhook', 'update', 'pager', '--status', 'FAILED'])).stderr).toContain('must be one of');
     await done(['webhook', 'test', 'pager']);
     expect(await done(['webhook', 'rotate', 'secret', 'pager', '-f', 'value', '-c', 'secret'])).toMatch(/^whsec_/);
     expect((await godwit(['webhook', 'delivery', 'list', 'pager'])).code).toBe(0);
