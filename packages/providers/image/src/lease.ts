@@ -37,7 +37,7 @@ const REFRESH_MS = 5_000;
 export async function takeLease(disk: string, object: string, signal: AbortSignal, waitMs = 5_000): Promise<Lease> {
   const path = leasePath(disk);
   const own = await ownIdentity();
-  const draft = `${path}.${own.token}`;
+  const draft = leaseDraft(disk, own.token);
   await writeWhole(draft, JSON.stringify(own));
   try {
     const deadline = performance.now() + waitMs;
@@ -58,8 +58,13 @@ export async function takeLease(disk: string, object: string, signal: AbortSigna
 }
 
 /** The lease file of a disk. */
-export function leasePath(disk: string): string {
+function leasePath(disk: string): string {
   return `${disk}.lease`;
+}
+
+/** The file that becomes the lease file once it is written whole; a process that is killed meanwhile leaves it behind. */
+export function leaseDraft(disk: string, token: string): string {
+  return `${leasePath(disk)}.${token}`;
 }
 
 function held(path: string, token: string): Lease {

@@ -6,6 +6,7 @@ import { checkInput, type TargetDisk } from '@godwit/provider';
 import { type Static, Type } from 'typebox';
 import { fileName, pathWithin, statOrNull } from './connection.ts';
 import { type DiskFormat, diskFormats } from './environment.ts';
+import { leaseDraft } from './lease.ts';
 import { readJson, readMark, removeEmptyParents, requireMark, stateFolder } from './mark.ts';
 
 const handleSchema = Type.Object({
@@ -82,15 +83,22 @@ export async function letGo(root: string, replica: Replica): Promise<void> {
   const folder = dirname(replica.file);
   if ((await statOrNull(replica.file)) !== null || (await placesMovedTo(replica)).length === 0) return;
   await requireMark(folder, replica.key, replica.object);
-  for (const layer of await layersBeside(replica)) await rm(layer, { force: true });
+  // What a worker leaves that is killed while it takes a lease; snapshots may be another deployment's.
+  const drafts = await filesBeside(leaseDraft(replica.file, ''));
+  for (const file of [...(await layersBeside(replica)), ...drafts]) await rm(file, { force: true });
   await rm(movedPath(replica.file), { force: true });
   await removeWhenEmpty(root, folder);
 }
 
 /** All layers that lie beside a replica disk, used or not, absolute: see `layers.ts`. */
 export async function layersBeside(replica: Replica): Promise<string[]> {
-  const folder = dirname(replica.file);
-  const prefix = `${basename(replica.file)}.layer-`;
+  return await filesBeside(`${replica.file}.layer-`);
+}
+
+/** Files whose path begins so. */
+async function filesBeside(beginning: string): Promise<string[]> {
+  const folder = dirname(beginning);
+  const prefix = basename(beginning);
   return (await readdir(folder)).filter((name) => name.startsWith(prefix)).map((name) => join(folder, name));
 }
 

@@ -185,6 +185,10 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
     const ctx = folder.context();
     const disks = await target.createDisks(ctx, request(format), []);
     await fill(disks, 0x66);
+    for (const { handle } of disks) {
+      // What a worker leaves that is killed while it takes a lease.
+      await writeFile(`${join(folder.path, String(handle.path))}.lease.0d79d849-bc36-4cbb-85fc-12b34fa9c882`, '{');
+    }
     await target.snapshotDisks(ctx, 'deploy-1', disks);
     const deployed = await target.deployInstance(ctx, deployment(disks));
     await target.finalizeInstance(ctx, deployment(disks), deployed);
