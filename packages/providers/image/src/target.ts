@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createImage, type DiskAddress, imageArguments, inspectImage, runTool, serveImage } from '@godwit/disk';
@@ -52,7 +53,7 @@ async function validate(ctx: ProviderContext, request: TargetRequest): Promise<v
     const reason = `storage_mappings: "${name}" is unknown; a folder has one storage, "${folderBackend}"`;
     throw new GodwitError('INVALID_INPUT', ctx.endpoint, { reason });
   }
-  const probe = join(root, `.godwit-probe-${process.pid}-${Date.now()}`);
+  const probe = join(root, `.godwit-probe-${randomUUID()}`);
   try {
     await (await open(probe, 'wx')).close();
   } catch (error) {

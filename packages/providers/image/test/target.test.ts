@@ -75,6 +75,12 @@ async function fill(disks: TargetDisk[], byte: number): Promise<void> {
   await opened.close();
 }
 
+test('executions that begin in the same moment are not in each other’s way', async () => {
+  const ctx = folder.context();
+  await Promise.all(Array.from({ length: 100 }, () => target.validate(ctx, request())));
+  expect(await readdir(folder.path)).toEqual([]);
+});
+
 describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
   test('become an instance that this provider reads back as it was meant', async () => {
     const ctx = folder.context();
