@@ -273,6 +273,9 @@ async function openVolumes(ctx: ProviderContext, replicas: VolumeReplica[], read
   return readOnly ? serve(replicas, true) : zeroed(cloud, ctx, fresh, () => serve(replicas, false));
 }
 
+/** Bytes zeroed by one request: a busy minion may have to read or to write each of them before it replies. */
+const ZERO_STEP = 32 * 1_048_576;
+
 /** Writes zeroes over new volumes before anybody else writes: not every back end gives zeroed ones. */
 async function zeroed(
   cloud: Cloud,
@@ -288,7 +291,9 @@ async function zeroed(
         if (address === undefined) throw new GodwitError('INTERNAL', replica.object, { reason: 'it is not served' });
         const disk = await openDisk(address, { label: replica.object });
         try {
-          for (let at = 0; at < disk.size; at += GIB) await disk.zero(at, Math.min(GIB, disk.size - at), ctx.signal);
+          for (let at = 0; at < disk.size; at += ZERO_STEP) {
+            await disk.zero(at, Math.min(ZERO_STEP, disk.size - at), ctx.signal);
+          }
           await disk.flush(ctx.signal);
         } finally {
           await disk.close();
