@@ -140,11 +140,16 @@ export async function listCloud(cloud: Cloud, scope: ListingScope = {}): Promise
   const lists = await Promise.all(
     kinds.map(async ({ kind, service, route, key, fields }) => {
       const items = await admin.list(service, route, key);
+      // Not a project's, and without a word of whose they are.
+      if (scope.project !== undefined && (kind === 'project' || kind === 'user')) return [];
       return items.filter((item) => isIn(item, scope.project)).map((item) => line(kind, item, fields));
     }),
   );
   const own = await Promise.all((scope.users ?? []).map(ownedBy));
-  return [...lists.flat(), ...own.flat()].sort();
+  const all = [...lists.flat(), ...own.flat()].sort();
+  if (scope.project === undefined) return all;
+  const volumes = new Set(all.filter((one) => one.startsWith('volume | ')).map((one) => one.split(' | ')[1]));
+  return all.filter((one) => !one.startsWith('attachment | ') || volumes.has(/volume_id="([^"]*)"/.exec(one)?.[1]));
 }
 
 /** What only its owner can list. */
@@ -163,6 +168,8 @@ function isIn(item: Json, project: string | undefined): boolean {
   // The cloud's own: comes when the first port of a network does.
   if (item.device_owner === 'network:dhcp') return false;
   if (project === undefined) return true;
+  // Other projects' floating IPs and routers: these ports belong to nobody.
+  if (item.device_owner === 'network:floatingip' || item.device_owner === 'network:router_gateway') return false;
   const owners = [
     'project_id',
     'tenant_id',

@@ -102,3 +102,29 @@ export async function onlyCame(
     240_000,
   );
 }
+
+/** Without the lines of these kinds: `server group`. */
+export function without(listing: Listing, ...kinds: string[]): Listing {
+  return listing.filter((line) => !kinds.includes(line.split(' | ')[0] ?? ''));
+}
+
+/** The execution, when it completed. @throws Error with its first error */
+export function completed(execution: Execution): Execution {
+  if (execution.status === 'COMPLETED') return execution;
+  throw new Error(`execution ${execution.id} ended ${execution.status}: ${JSON.stringify(errorOf(execution))}`);
+}
+
+/** Deletes the replica disks of a transfer. */
+async function deleteDisks(godwit: Installation, transfer: string): Promise<void> {
+  const route = `/transfers/${transfer}`;
+  const body = { 'delete-disks': null };
+  const { id } = await godwit.get<{ id: string }>('POST', `${route}/actions`, 'execution', body);
+  completed(await godwit.ended(`${route}/executions/${id}`));
+}
+
+/** Deletes a transfer and its replica disks. */
+export async function forget(godwit: Installation, transfer: string): Promise<void> {
+  await deleteDisks(godwit, transfer);
+  const { status } = await godwit.request('DELETE', `/transfers/${transfer}`);
+  if (status !== 204) throw new Error(`DELETE of transfer ${transfer} answered ${status}`);
+}
