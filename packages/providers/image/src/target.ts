@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createImage, type DiskAddress, imageArguments, inspectImage, runTool, serveImage } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
@@ -29,6 +29,10 @@ import {
   requireReplica,
 } from './replica.ts';
 
+const PROBE = '.godwit-probe-';
+/** Nobody takes so long over a probe, ms. */
+const PROBE_MS = 60_000;
+
 /** A folder as a target: replica disks under `.godwit`, a folder per deployed instance. */
 export const target: TargetProvider = {
   environmentSchema: destinationEnvironmentSchema,
@@ -53,16 +57,7 @@ async function validate(ctx: ProviderContext, request: TargetRequest): Promise<v
     const reason = `storage_mappings: "${name}" is unknown; a folder has one storage, "${folderBackend}"`;
     throw new GodwitError('INVALID_INPUT', ctx.endpoint, { reason });
   }
-  const probe = join(root, `.godwit-probe-${randomUUID()}`);
-  try {
-    await (await open(probe, 'wx')).close();
-  } catch (error) {
-    const code = errorCode(error);
-    if (code === 'ENOSPC') throw new GodwitError('TARGET_FULL', ctx.endpoint);
-    throw GodwitError.wrap(error, 'FORBIDDEN', ctx.endpoint);
-  } finally {
-    await rm(probe, { force: true });
-  }
+  await probe(ctx, root);
   const folder = join(root, fileName(request.instance.name));
   if ((await statOrNull(folder)) !== null && (await readMark(folder))?.transfer !== request.transfer) {
     throw new GodwitError('CONFLICT', ctx.endpoint, {
@@ -73,6 +68,25 @@ async function validate(ctx: ProviderContext, request: TargetRequest): Promise<v
   const needed = request.instance.devices.disks.reduce((sum, disk) => sum + disk.size_bytes, 0);
   if (needed > bavail * bsize) {
     ctx.progress(`The disks hold up to ${needed} bytes, ${bavail * bsize} are free; only their data will take space`);
+  }
+}
+
+/** Whether a file can be made there, told by making one. A worker that is killed meanwhile leaves it to a later look. */
+async function probe(ctx: ProviderContext, root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    if (!name.startsWith(PROBE)) continue;
+    const info = await statOrNull(join(root, name));
+    if (info !== null && Date.now() - info.mtimeMs > PROBE_MS) await rm(join(root, name), { force: true });
+  }
+  const file = join(root, `${PROBE}${randomUUID()}`);
+  try {
+    await (await open(file, 'wx')).close();
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'ENOSPC') throw new GodwitError('TARGET_FULL', ctx.endpoint);
+    throw GodwitError.wrap(error, 'FORBIDDEN', ctx.endpoint);
+  } finally {
+    await rm(file, { force: true });
   }
 }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDisk } from '@godwit/disk';
 import type { InstanceInfo } from '@godwit/domain';
@@ -79,6 +79,15 @@ test('executions that begin in the same moment are not in each other’s way', a
   const ctx = folder.context();
   await Promise.all(Array.from({ length: 100 }, () => target.validate(ctx, request())));
   expect(await readdir(folder.path)).toEqual([]);
+});
+
+test('a probe that a killed worker left goes with the next look, one under way does not', async () => {
+  const left = join(folder.path, '.godwit-probe-left');
+  await writeFile(left, '');
+  await utimes(left, 1, 1);
+  await writeFile(join(folder.path, '.godwit-probe-fresh'), '');
+  await target.validate(folder.context(), request());
+  expect(await readdir(folder.path)).toEqual(['.godwit-probe-fresh']);
 });
 
 describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
