@@ -17,7 +17,7 @@ import { removePorts, takePorts } from './ports.ts';
 import { diskName, type FileReplica, ownVolume, replicaOf, replicaOfDisk, type VolumeReplica } from './replica.ts';
 import { deleteVolume, imageReady } from './source-things.ts';
 import { makeTestNetworks, removeTestNetworks } from './test-network.ts';
-import { findOrCreate, gone, orNull, volumeReady, waitUntil } from './wait.ts';
+import { allOf, findOrCreate, gone, orNull, volumeReady, waitUntil } from './wait.ts';
 
 /** Media type of the console's text, kept as evidence of the start. */
 const CONSOLE_LOG = 'text/x-console-log';
@@ -56,7 +56,7 @@ export async function deployInstance(ctx: ProviderContext, request: DeployReques
   const entry = await ctx.ledger.intend('instance', id, { ...base, volumes: [], ports: [] }, 'deployment');
   // First of all: a taken address refuses the deployment before gigabytes are moved.
   const ports = await makePorts(cloud, ctx, request);
-  const volumes = await Promise.all(
+  const volumes = await allOf(
     replicas.map((replica) => {
       if (replica.kind === 'file') return volumeOfFile(cloud, ctx, request, replica);
       return own ? ownVolume(cloud, replica) : cloneOf(cloud, ctx, request, replica);

@@ -20,7 +20,7 @@ import { openMinion, whyNoMinion } from './minion.ts';
 import { pooledMinion } from './pool-machine.ts';
 import { serveVolumes } from './serve.ts';
 import { frozenImages, frozenVolumes, removeSource, sourceVolumes, thawedVolume } from './source-things.ts';
-import { orNull, waitUntil } from './wait.ts';
+import { allOf, orNull, waitUntil } from './wait.ts';
 
 const frozenSchema = Type.Union([
   Type.Object({
@@ -195,7 +195,7 @@ async function open(ctx: ProviderContext, taken: Snapshot): Promise<OpenDisks> {
     }),
   );
   const minion = pooledMinion(cloud, ctx) ?? openMinion(cloud, ctx, taken.key, environment);
-  const [made, machine] = await Promise.all([making, minion]);
+  const [made, machine] = await allOf([making, minion]);
   const volumes = made.map((end) => {
     if (end.status === 'rejected') throw end.reason;
     return end.value;

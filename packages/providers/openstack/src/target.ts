@@ -26,7 +26,7 @@ import {
 import { serveVolumes } from './serve.ts';
 import { requireQuota } from './source.ts';
 import { deleteVolume, isHeld } from './source-things.ts';
-import { findOrCreate, makeReady, orNull, volumeReady } from './wait.ts';
+import { allOf, findOrCreate, makeReady, orNull, volumeReady } from './wait.ts';
 
 /** An OpenStack cloud as a target: replica disks are volumes, written through a minion, or files that become volumes. */
 export const target: TargetProvider = {
@@ -285,7 +285,7 @@ async function zeroed(
 ): Promise<OpenDisks> {
   const served = await serve();
   try {
-    await Promise.all(
+    await allOf(
       fresh.map(async (replica) => {
         const address = served.addresses[replica.id];
         if (address === undefined) throw new GodwitError('INTERNAL', replica.object, { reason: 'it is not served' });

@@ -37,6 +37,17 @@ export async function waitUntil<T>(
   }
 }
 
+/**
+ * What all give, once all have ended: nobody makes anything any more when a failure is reported and cleaned up after. The
+ * first failure of the list is thrown.
+ */
+export async function allOf<T extends readonly Promise<unknown>[] | []>(
+  acts: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(acts);
+  return Promise.all(acts);
+}
+
 /** What `look` finds, or null where it is NOT_FOUND. */
 export async function orNull<T>(look: Promise<T>): Promise<T | null> {
   try {

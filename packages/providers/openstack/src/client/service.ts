@@ -1,10 +1,8 @@
 import type { Static, TSchema } from 'typebox';
 import { readAnswer } from './answer.ts';
 import type { ServiceName } from './identity.ts';
+import { allPages } from './pages.ts';
 import type { ServiceRequest, Session } from './session.ts';
-
-/** Pages of a list at most: a cloud whose links lead in a circle must not hold a worker for ever. */
-const MAX_PAGES = 10_000;
 
 export type Query = Record<string, string | number | boolean | undefined>;
 type Request = Omit<ServiceRequest, 'signal'>;
@@ -43,7 +41,7 @@ export class Service {
   }
 
   /**
-   * All items of a list, page by page: each further one from the last item's id.
+   * All items of a list: see {@link allPages}.
    *
    * @param pick the items in an answer
    */
@@ -53,17 +51,9 @@ export class Service {
     pick: (answer: Static<T>) => Item[],
   ): Promise<Item[]> {
     const { pageSize, ...rest } = request;
-    const found = new Map<string, Item>();
-    let marker: string | undefined;
-    for (let page = 0; page < MAX_PAGES; page++) {
+    return allPages(rest.object, async (marker) => {
       const query = { ...rest.query, limit: pageSize, marker };
-      const items = pick(await this.read(schema, { ...rest, query }));
-      const before = found.size;
-      for (const item of items) found.set(item.id, item);
-      marker = items.at(-1)?.id;
-      // A service may give fewer than asked for on every page: only an empty or a repeated one is the last.
-      if (marker === undefined || found.size === before) break;
-    }
-    return [...found.values()];
+      return pick(await this.read(schema, { ...rest, query }));
+    });
   }
 }
