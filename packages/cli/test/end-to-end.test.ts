@@ -1,3 +1,4 @@
+// Over 400 lines: what an operator does with one installation, command after command, over the same few endpoints and transfers.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

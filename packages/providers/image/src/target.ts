@@ -73,13 +73,11 @@ async function validate(ctx: ProviderContext, request: TargetRequest): Promise<v
 
 /** Whether a file can be made there, told by making one. A worker that is killed meanwhile leaves it to a later look. */
 async function probe(ctx: ProviderContext, root: string): Promise<void> {
-  for (const name of await readdir(root)) {
-    if (!name.startsWith(PROBE)) continue;
-    const info = await statOrNull(join(root, name));
-    if (info !== null && Date.now() - info.mtimeMs > PROBE_MS) await rm(join(root, name), { force: true });
-  }
   const file = join(root, `${PROBE}${randomUUID()}`);
   try {
+    for (const name of await readdir(root)) {
+      if (name.startsWith(PROBE)) await removeOldProbe(join(root, name));
+    }
     await (await open(file, 'wx')).close();
   } catch (error) {
     const code = errorCode(error);
@@ -88,6 +86,13 @@ async function probe(ctx: ProviderContext, root: string): Promise<void> {
   } finally {
     await rm(file, { force: true });
   }
+}
+
+/** A probe is an empty file: anything else of such a name is somebody's own. */
+async function removeOldProbe(path: string): Promise<void> {
+  const info = await statOrNull(path);
+  const isProbe = info !== null && info.isFile() && info.size === 0;
+  if (isProbe && Date.now() - info.mtimeMs > PROBE_MS) await rm(path, { force: true });
 }
 
 async function createDisks(

@@ -86,8 +86,18 @@ test('a probe that a killed worker left goes with the next look, one under way d
   await writeFile(left, '');
   await utimes(left, 1, 1);
   await writeFile(join(folder.path, '.godwit-probe-fresh'), '');
+  for (const name of ['.godwit-probe-full', '.godwit-probe-folder/x']) {
+    await mkdir(join(folder.path, name, '..'), { recursive: true });
+    await writeFile(join(folder.path, name), 'not ours');
+    await utimes(join(folder.path, name), 1, 1);
+  }
+  await utimes(join(folder.path, '.godwit-probe-folder'), 1, 1);
   await target.validate(folder.context(), request());
-  expect(await readdir(folder.path)).toEqual(['.godwit-probe-fresh']);
+  expect((await readdir(folder.path)).sort()).toEqual([
+    '.godwit-probe-folder',
+    '.godwit-probe-fresh',
+    '.godwit-probe-full',
+  ]);
 });
 
 describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
