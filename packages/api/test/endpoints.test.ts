@@ -276,5 +276,6 @@ test('diagnostics tell of every process, to administrators', async () => {
     expect(Object.keys(one).sort()).toEqual(['application', 'hostname', 'ip_addresses', 'os_info', 'packages']);
   }
   expect(diagnostics[0].application).toBe('godwit-api');
+  expect(diagnostics[0].packages).toContain('godwit==0.1.0');
   expect((await api.member.get('/diagnostics')).statusCode).toBe(403);
 });

@@ -52,6 +52,16 @@ describe('what lies behind an endpoint', () => {
     expect(answer['validate-connection'].message).toContain('does not exist');
   });
 
+  test('is reached by a worker that tells of its machine as diagnostics do', async () => {
+    const { services } = (await api.admin.get('/services')).json();
+    const { application, hostname, ip_addresses, packages, os_info } = services[0].specs;
+    const { diagnostics } = (await api.admin.get('/diagnostics')).json();
+    expect(diagnostics).toContainEqual({ application, hostname, ip_addresses, packages, os_info });
+    expect(application).toBe('godwit-worker');
+    expect(packages).toContain(`node==${process.versions.node}`);
+    expect(os_info).toMatchObject({ system: 'Linux' });
+  });
+
   test('instances are listed, shown by their base64 id, and entered into the inventory', async () => {
     const { instances } = (await member.get(`/endpoints/${from}/instances?refresh=True`)).json();
     expect(instances.map((one: { id: string }) => one.id)).toEqual(['db1', WEB]);

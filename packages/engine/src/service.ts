@@ -1,4 +1,3 @@
-import os from 'node:os';
 import { GodwitError } from '@godwit/domain';
 import {
   type Db,
@@ -12,6 +11,7 @@ import {
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { LOCKS } from './contract.ts';
+import { hostFacts } from './host-facts.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 /** Name of the program in the service table. */
@@ -69,11 +69,13 @@ export interface Offer {
   copies: number;
   /** Names of regions to be mapped to; absent: as the table says. */
   regions?: string[];
+  /** Of Godwit. */
+  version?: string;
 }
 
 /** Enters this worker in the service table and maps it to its regions. */
 export async function register(db: Db, slot: Slot, offer: Offer): Promise<ServicePlace> {
-  const { copies, providers, regions } = offer;
+  const { copies, providers, regions, version } = offer;
   const executorId = executorOf(slot);
   const row = await registerWorker(db, {
     host: slot.host,
@@ -81,14 +83,7 @@ export async function register(db: Db, slot: Slot, offer: Offer): Promise<Servic
     topic: `godwit_worker.${slot.number ?? 0}`,
     executorId,
     providers: Object.fromEntries(providers.map((name) => [name, { types: [] }])),
-    specs: {
-      application: BINARY,
-      hostname: os.hostname(),
-      os_info: `${os.type()} ${os.release()} ${os.arch()}`,
-      packages: [{ name: 'node', version: process.versions.node }],
-      ip_addresses: [],
-      copies,
-    },
+    specs: { ...hostFacts(BINARY, version), copies },
   });
   if (regions !== undefined) {
     const ids: string[] = [];

@@ -70,6 +70,8 @@ export interface WorkerOptions {
   host?: string;
   /** Names of regions this worker serves, made when they do not exist. Default: those the service row is mapped to. */
   regions?: string[];
+  /** Of Godwit, shown with the service. */
+  version?: string;
   /** Instances replicated at once in this worker. Default 4, 1 and up. */
   copies?: number;
   /** Disks copied at once in this worker, each in a thread of its own; others wait. Default 4, 1 and up. */
@@ -151,6 +153,7 @@ async function begin(
     providers: providers.names,
     copies: copiesOf(options),
     ...(options.regions !== undefined && { regions: options.regions }),
+    ...(options.version !== undefined && { version: options.version }),
   };
   const service = await register(db, slot, offer);
   const workDir = path.join(options.workDir, String(slot.number ?? 0));

@@ -6,6 +6,7 @@ import { homePaths, workFolder } from './home.ts';
 import { identityOf } from './keystone/identity.ts';
 import { providerLoaders } from './providers.ts';
 import { onEnd, sayReady } from './supervised.ts';
+import { version } from './version.ts';
 
 /** Exit code of a worker that lost touch with the database: it must be started anew. */
 const EXIT_LOST = 75;
@@ -19,6 +20,7 @@ export async function runWorker(config: Config, databaseUrl: string, log: Logger
     signer: ReceiptSigner.load(homePaths(config.home).receiptKey),
     workDir: workFolder(config.home, config.region ?? 'worker'),
     log,
+    version: version(),
     ...(config.region !== undefined && { regions: [config.region] }),
   });
   onEnd(

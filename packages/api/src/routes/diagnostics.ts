@@ -1,5 +1,5 @@
-import os from 'node:os';
 import type { Json, JsonObject } from '@godwit/domain';
+import { hostFacts } from '@godwit/engine';
 import * as store from '@godwit/store';
 import type { App } from '../app.ts';
 import type { ApiContext } from '../context.ts';
@@ -19,22 +19,9 @@ export function diagnosticsRoutes(app: App, { db, config }: ApiContext): void {
     },
     async () => {
       const workers = (await store.listServices(db)).map((service) => diagnosticOf(service.binary, service.specs));
-      return { diagnostics: [ownDiagnostic(config.version), ...workers] };
+      return { diagnostics: [hostFacts('godwit-api', config.version), ...workers] };
     },
   );
-}
-
-function ownDiagnostic(version: string) {
-  return {
-    application: 'godwit-api',
-    hostname: os.hostname(),
-    ip_addresses: Object.values(os.networkInterfaces())
-      .flatMap((addresses) => addresses ?? [])
-      .filter((address) => !address.internal)
-      .map((address) => address.address),
-    packages: [`godwit==${version}`, `node==${process.versions.node}`],
-    os_info: { system: os.type(), release: os.release(), machine: os.machine() },
-  };
 }
 
 /** What a worker wrote of itself, brought into the shape: a worker of another version may have left things out. */
