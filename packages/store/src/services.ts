@@ -134,17 +134,26 @@ export async function updateService(db: Db, id: string, change: { enabled?: bool
     .executeTakeFirst();
 }
 
-/** Marks it deleted and unmaps it, both or neither; false when it was already or never was. */
-export async function deleteService(db: Db, id: string): Promise<boolean> {
+/**
+ * Marks it deleted and unmaps it, both or neither. `up`: its worker lives, and nothing was done; `absent`: it was deleted
+ * already or never was. One statement judges and deletes: a worker that comes back meanwhile keeps its row.
+ */
+export async function deleteService(db: Db, id: string): Promise<'deleted' | 'up' | 'absent'> {
   return inTransaction(db, async (trx) => {
     const result = await trx
       .updateTable('service')
       .set({ deleted_at: sql<Date>`now()` })
       .where('id', '=', id)
       .where('deleted_at', 'is', null)
+      .where((eb) =>
+        eb.or([
+          eb('heartbeat_at', 'is', null),
+          eb('heartbeat_at', '<=', sql<Date>`clock_timestamp() - ${HEARTBEAT_LIMIT_MS} * interval '1 millisecond'`),
+        ]),
+      )
       .executeTakeFirst();
-    if (result.numUpdatedRows === 0n) return false;
+    if (result.numUpdatedRows === 0n) return (await getService(trx, id)) === undefined ? 'absent' : 'up';
     await trx.deleteFrom('region_mapping').where('object_type', '=', 'service').where('object_id', '=', id).execute();
-    return true;
+    return 'deleted';
   });
 }

@@ -131,11 +131,13 @@ describe('services and regions', () => {
     expect(await getService(database.db, first.id)).toMatchObject({ status: 'DOWN' });
     expect(await heartbeatService(database.db, first.id)).toBe(true);
     expect(await getService(database.db, first.id)).toMatchObject({ status: 'UP' });
+    expect(await deleteService(database.db, first.id)).toBe('up');
     await signOffService(database.db, first.id);
     expect(await getService(database.db, first.id)).toMatchObject({ status: 'DOWN' });
     const manual = await insertService(database.db, { host: 'h2', binary: 'b', topic: 't' });
     expect(await listServices(database.db)).toMatchObject([{ status: 'DOWN' }, { id: manual.id, status: 'UNKNOWN' }]);
-    expect(await deleteService(database.db, first.id)).toBe(true);
+    expect(await deleteService(database.db, first.id)).toBe('deleted');
+    expect(await deleteService(database.db, first.id)).toBe('absent');
     expect(await heartbeatService(database.db, first.id)).toBe(false);
   });
 

@@ -92,12 +92,13 @@ export function serviceRoutes(app: App, { db, providers }: ApiContext): void {
     },
     async (request, reply) => {
       const id = request.params.service_id;
-      if ((await store.getService(db, id))?.status === 'UP') {
+      const outcome = await store.deleteService(db, id);
+      if (outcome === 'up') {
         const reason =
           'it is UP, and would enter itself again under another id. Stop it first, or disable it so that it takes no work';
         throw new GodwitError('CONFLICT', `service ${id}`, { reason });
       }
-      if (!(await store.deleteService(db, id))) throw nothingDeleted('service');
+      if (outcome === 'absent') throw nothingDeleted('service');
       return noContent(reply);
     },
   );
