@@ -61,7 +61,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
     requestIdHeader: false,
     bodyLimit: deps.config.bodyLimit ?? BODY_LIMIT,
     routerOptions: { maxParamLength: LONGEST_SEGMENT },
-    rewriteUrl: (request) => routedUrl(request, withoutSuffix(request.url ?? '/')),
+    rewriteUrl: (request) => routedUrl(request, withoutSuffix(ofConsole(request.url ?? '/'))),
     // A URL that cannot be decoded never reaches a hook.
     frameworkErrors: (error, request, reply) => sendError(toGodwitError(error), request, reply),
   });
@@ -142,6 +142,15 @@ const PROJECT_ROUTES = [
   auditRoutes,
   webhookRoutes,
 ];
+
+/**
+ * The contract's web console finds its services below one URL by these names: the API below `/coriolis`, Keystone v3 below
+ * `/identity` without its version.
+ */
+function ofConsole(url: string): string {
+  if (/^\/coriolis(?=[/?]|$)/.test(url)) return `/v1${url.slice('/coriolis'.length)}`;
+  return url.replace(/^\/identity(?=\/(?:auth|users|roles|projects|role_assignments)(?:[/?]|$))/, '/identity/v3');
+}
 
 /** The contract's clients may end a path with a format. */
 function withoutSuffix(url: string): string {

@@ -63,6 +63,19 @@ describe('every answer', () => {
     expect(page.body).toContain('404 Not Found');
   });
 
+  test('is found where the web console of the contract looks for its services', async () => {
+    const { projectId, token } = api.member;
+    const get = (url: string) => api.app.inject({ url, headers: { 'x-auth-token': token, 'x-subject-token': token } });
+    expect((await get(`/coriolis/${projectId}/transfers?limit=1`)).json()).toEqual({ transfers: [] });
+    expect((await get('/coriolis/regions')).statusCode).toBe(200);
+    expect((await get('/identity/auth/projects')).json().projects).toHaveLength(1);
+    expect((await get('/identity/auth/tokens')).json().token.project.id).toBe(projectId);
+    // Under no other name, and with no less to show.
+    expect((await get('/coriolisx/regions')).statusCode).toBe(404);
+    expect((await api.app.inject(`/coriolis/${projectId}/transfers`)).statusCode).toBe(401);
+    expect((await api.app.inject('/coriolis')).statusCode).toBe(401);
+  });
+
   test('that refuses names its code, object and remedy in a header', async () => {
     const answer = await api.member.get('/transfers/ü');
     expect(JSON.parse(String(answer.headers['x-godwit-error']))).toEqual({

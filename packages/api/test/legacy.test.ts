@@ -127,6 +127,20 @@ describe('a migration', () => {
     expect((await member.get(`/migrations/${id}`)).statusCode).toBe(404);
   });
 
+  test('of a replica that is not there is refused in the older words', async () => {
+    const refused = await member.post('/migrations', { migration: { replica_id: 'nope' } });
+    expect([refused.statusCode, refused.json().error.message]).toEqual([
+      404,
+      "NotFound: Replica with ID 'nope' not found.",
+    ]);
+    const { id } = await createReplica();
+    const early = await member.post('/migrations', { migration: { replica_id: id } });
+    expect([early.statusCode, early.json().error.message]).toEqual([
+      400,
+      expect.stringMatching(/^A replica must have/),
+    ]);
+  });
+
   test('in one go runs as often as asked, then deploys, and is one object', async () => {
     const answer = await member.post('/migrations', {
       migration: {
@@ -164,7 +178,7 @@ describe('a migration', () => {
     [{}, 'lacks a required attribute: "origin_endpoint_id"'],
     [{ replication_count: 0 }, "'replication_count' must be an integer between 1 and 10. Got: 0"],
     [{ replication_count: 11 }, 'between 1 and 10. Got: 11'],
-    [{ replica_id: 'nope' }, "Transfer with ID 'nope' not found."],
+    [{ replica_id: 'nope' }, "Replica with ID 'nope' not found."],
     [{ instances: 'web01' }, 'migration.instances must be array'],
   ])('%j is refused with what is wrong', async (more, reason) => {
     const base = Object.keys(more).length === 0 || 'replica_id' in more ? {} : ends();

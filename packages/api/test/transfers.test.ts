@@ -300,6 +300,9 @@ describe('a list of transfers', () => {
       "Invalid input received: Unknown sort direction: up, must be 'desc' or 'asc'.",
     ]);
     expect((await get('sort_key=secret&sort_dir=asc'))[0]).toBe(400);
+    for (const key of ['id', 'updated_at', 'scenario', 'origin_minion_pool_id', 'reservation_id', 'clone_disks']) {
+      expect((await get(`sort_key=${key}&sort_dir=asc&limit=1`))[0], key).toBe(200);
+    }
     expect((await get('status=FLYING'))[0]).toBe(400);
     expect((await get('status=SCHEDULED'))[0]).toBe(200);
     expect((await get('show_deleted=maybe&limit=1'))[0]).toBe(200);

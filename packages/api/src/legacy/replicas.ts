@@ -44,13 +44,17 @@ export function speakOldReplicas(app: FastifyInstance, db: store.Db): void {
     request.body = { ...rest, transfer: creates ? { ...replica, scenario: 'replica' } : replica };
   });
   app.addHook('preSerialization', async (request, _reply, payload) => {
-    if (!spelledOld.has(request.raw) || typeof payload !== 'object' || payload === null) return payload;
-    return translated(db, payload as Envelope);
+    if (typeof payload !== 'object' || payload === null) return payload;
+    if (spelledOld.has(request.raw)) return translated(db, payload as Envelope);
+    // Migrations have routes of their own; what refuses them speaks of transfers.
+    return /\/migrations(?:\/|$)/.test(request.routeOptions.url ?? '')
+      ? refusalInOldWords(payload as Envelope)
+      : payload;
   });
 }
 
 async function translated(db: store.Db, payload: Envelope): Promise<Envelope> {
-  const { transfer, transfers, execution, executions, schedule, schedules, error, ...rest } = payload;
+  const { transfer, transfers, execution, executions, schedule, schedules, ...rest } = payload;
   if (transfer !== undefined) {
     const row = transfer as Transfer;
     const runs = await executionsToWire(db, await store.listExecutions(db, row.id));
@@ -70,8 +74,11 @@ async function translated(db: store.Db, payload: Envelope): Promise<Envelope> {
   if (executions !== undefined) return { ...rest, executions: (executions as Execution[]).map(legacyExecution) };
   if (schedules !== undefined) return { ...rest, schedules: (schedules as Schedule[]).map(legacySchedule) };
   if (schedule !== undefined) return { ...rest, schedule: legacySchedule(schedule as Schedule) };
-  if (typeof error === 'object' && error !== null && 'message' in error) {
-    return { ...rest, error: { ...error, message: legacyMessage(String(error.message)) } };
-  }
-  return payload;
+  return refusalInOldWords(payload);
+}
+
+function refusalInOldWords(payload: Envelope): Envelope {
+  const { error } = payload;
+  if (typeof error !== 'object' || error === null || !('message' in error)) return payload;
+  return { ...payload, error: { ...error, message: legacyMessage(String(error.message)) } };
 }
