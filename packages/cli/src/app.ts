@@ -81,7 +81,7 @@ export async function runGodwit(
   const context = makeContext((code) => {
     chosen = code;
   });
-  const line = args[0] === 'help' ? [...args.slice(1), '--help'] : [...args];
+  const line = setApart(args[0] === 'help' ? [...args.slice(1), '--help'] : args);
   const noun = line.find((word) => !word.startsWith('-'));
   const app = await buildGodwit(noun, version, debug);
   const state = { ...context, process: { ...streams(context), exitCode: undefined as number | undefined } };
@@ -98,6 +98,15 @@ export async function proposeWords(words: readonly string[], context: CliContext
   const app = await buildGodwit(words[0], '', false);
   const proposals = await proposeCompletions(app, words, context);
   return proposals.map((proposal) => proposal.completion);
+}
+
+/** `-fjson` and `-cName`, as scripts for the openstack command have them, in the two words that the library reads. */
+function setApart(words: readonly string[]): string[] {
+  const end = words.indexOf('--');
+  return words.flatMap((word, index) => {
+    const joined = end >= 0 && index > end ? null : /^-([fc])([^=].*)$/s.exec(word);
+    return joined === null ? [word] : [`-${joined[1]}`, joined[2] ?? ''];
+  });
 }
 
 /** The library's own codes are negative: a command line it could not understand is usage, the rest failed. */
@@ -117,7 +126,9 @@ function parsingMessage(error: unknown): string {
   }
   if (error instanceof ArgumentParseError) {
     const reason = error.exception instanceof Error ? error.exception.message : String(error.exception);
-    return `--${error.externalFlagNameOrPlaceholder}: ${reason}.`;
+    const name = error.externalFlagNameOrPlaceholder;
+    // An option has its name, an argument its placeholder in capitals.
+    return `${name === name.toUpperCase() ? name : `--${name}`}: ${reason}.`;
   }
   return formatMessageForArgumentScannerError(error as FlagNotFoundError, {});
 }

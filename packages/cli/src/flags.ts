@@ -135,8 +135,28 @@ export function isGiven<T>(values: readonly T[] | undefined): values is readonly
 }
 
 /** One positional argument. */
-export function argument(placeholder: string, brief: string) {
-  return { parse: String, placeholder, brief } as const;
+export interface Argument {
+  parse: (input: string) => string;
+  placeholder: string;
+  brief: string;
+}
+
+/** A positional argument that takes any text. */
+export function argument(placeholder: string, brief: string): Argument {
+  return { parse: String, placeholder, brief };
+}
+
+/**
+ * A positional argument that is an id and nothing else. It becomes part of a path of the API: what would lead elsewhere
+ * (`../`), or to the whole list because a variable of a script was empty, is refused before anything is asked.
+ */
+export function idArgument(placeholder: string, brief: string): Argument {
+  return { parse: idOnly, placeholder, brief };
+}
+
+function idOnly(input: string): string {
+  if (/^[\w-]+$/.test(input)) return input;
+  throw new Error(input === '' ? 'an id is expected, this is empty' : `"${input}" is not an id`);
 }
 
 /** Positional arguments in order. */

@@ -29,7 +29,7 @@ const NOUNS: Readonly<Record<string, Noun>> = {
   diagnostics: { brief: 'Versions and hosts of this installation', load: () => import('./commands/diagnostics.ts') },
   verify: { brief: 'Check a receipt against disks, without a server' },
   server: { brief: 'Run the API, workers and database' },
-  db: { brief: 'Care for the embedded database' },
+  db: { brief: 'Care for the database: migrate, back up, restore, new keys' },
   complete: { brief: 'Completion in bash', load: () => import('./commands/complete.ts') },
 };
 

@@ -105,6 +105,9 @@ describe('lists and objects', () => {
     expect(parse(await done([...list, '-f', 'yaml']))).toEqual(rows);
     expect(await done([...list, '-f', 'csv'])).toBe('"Name","Type"\n"dst","image"\n"src","image"');
     expect(await done([...list, '-f', 'value'])).toBe('dst image\nsrc image');
+    expect(await done(['endpoint', 'list', '-cName', '-fvalue'])).toBe(
+      await done(['endpoint', 'list', '-c', 'Name', '-f', 'value']),
+    );
   });
 
   test('may be named by name or id', async () => {

@@ -6,8 +6,8 @@ import type { CliContext } from '../context.ts';
 import { tasksCell } from '../execution-view.ts';
 import {
   args,
-  argument,
   docs,
+  idArgument,
   type ListFlags,
   listFlags,
   outputAliases,
@@ -31,7 +31,7 @@ import {
   userScripts,
 } from './action-options.ts';
 
-const deploymentArgument = args(argument('DEPLOYMENT', 'Id of the deployment'));
+const deploymentArgument = args(idArgument('DEPLOYMENT', 'Id of the deployment'));
 
 const create = buildCommand<
   ShowFlags &
@@ -58,7 +58,7 @@ const create = buildCommand<
       ...showFlags,
     },
     aliases: outputAliases,
-    positional: args(argument('TRANSFER', 'Id of the transfer')),
+    positional: args(idArgument('TRANSFER', 'Id of the transfer')),
   },
   async func(flags, transferId) {
     requirePrintable(flags, detail({}));

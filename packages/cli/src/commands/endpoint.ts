@@ -1,13 +1,11 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type Api, type ApiObject, listOf, objectOf, textAt } from '../api.ts';
+import { type Api, type ApiObject, objectOf, textAt } from '../api.ts';
 import { cell, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import {
   args,
   argument,
   docs,
-  type ListFlags,
-  listFlags,
   outputAliases,
   requiredText,
   type ShowFlags,
@@ -17,8 +15,8 @@ import {
   toggle,
 } from '../flags.ts';
 import { jsonOption, secretFields } from '../json-option.ts';
-import { byCreation, endpointId, regionId } from '../lookup.ts';
-import { printList, printObject, requirePrintable } from '../print.ts';
+import { endpointId, regionId } from '../lookup.ts';
+import { printObject, requirePrintable } from '../print.ts';
 import { CommandFailure, UsageError } from '../usage-error.ts';
 import {
   exportRoutes,
@@ -29,6 +27,7 @@ import {
   storageRoutes,
 } from './endpoint-inventory.ts';
 import { endpointLimits } from './limits.ts';
+import { commandsOf, inApi } from './noun.ts';
 
 interface ConnectionFlags {
   connection?: string;
@@ -47,9 +46,7 @@ const regionFlags = {
   region: texts('The same', 'REGION'),
 };
 
-const LIST_COLUMNS = ['ID', 'Name', 'Type', 'Description', 'Mapped Region IDs'];
-
-const endpointArgument = args(argument('ENDPOINT', 'Id or name of the endpoint'));
+const endpoint = argument('ENDPOINT', 'Id or name of the endpoint');
 
 const create = buildCommand<
   ShowFlags &
@@ -68,8 +65,8 @@ const create = buildCommand<
     'Connect a cloud or hypervisor',
     [
       'godwit endpoint create --name lab --provider libvirt --connection \'{"uri": "qemu+ssh://host/system"}\'',
-      'godwit endpoint create --name dc1 --provider vmware_vsphere --connection-file dc1.json',
-      'pass show dc1 | godwit endpoint create --name dc1 --provider vmware_vsphere --connection-file -',
+      'godwit endpoint create --name dc1 --provider openstack --connection-file dc1.json',
+      'pass show dc1 | godwit endpoint create --name dc1 --provider openstack --connection-file -',
     ],
     'The connection is tried at once; when it fails the endpoint stays, to be mended with "godwit endpoint update".\n' +
       'What a connection consists of: "godwit provider schema list PROVIDER connection".',
@@ -100,15 +97,11 @@ const create = buildCommand<
       connection_info: connection,
       mapped_regions: await regionsOf(api, flags),
     };
-    const endpoint = objectOf(await api.post('/endpoints', { endpoint: body }), 'endpoint');
+    const made = objectOf(await api.post('/endpoints', { endpoint: body }), 'endpoint');
     if (!flags.skipValidation) {
-      await validated(
-        api,
-        textAt(endpoint, 'id'),
-        `Endpoint ${flags.name} was created, but its connection does not work`,
-      );
+      await validated(api, textAt(made, 'id'), `Endpoint ${flags.name} was created, but its connection does not work`);
     }
-    await printObject(this, flags, detail(endpoint));
+    await printObject(this, flags, detail(made));
   },
 });
 
@@ -140,7 +133,7 @@ const update = buildCommand<
       ...showFlags,
     },
     aliases: outputAliases,
-    positional: endpointArgument,
+    positional: args(endpoint),
   },
   async func(flags, idOrName) {
     requirePrintable(flags, detail({}));
@@ -160,50 +153,27 @@ const update = buildCommand<
   },
 });
 
-const list = buildCommand<ListFlags, [], CliContext>({
-  docs: docs('List the endpoints', ['godwit endpoint list', 'godwit endpoint list -f value -c ID -c Name']),
-  parameters: { flags: listFlags, aliases: outputAliases },
-  async func(flags) {
-    const api = await this.connect();
-    const endpoints = byCreation(listOf(await api.get('/endpoints'), 'endpoints'));
-    const rows = endpoints.map(
-      (endpoint): Row => ({
-        ID: endpoint.id ?? null,
-        Name: endpoint.name ?? null,
-        Type: endpoint.type ?? null,
-        Description: endpoint.description ?? '',
-        'Mapped Region IDs': endpoint.mapped_regions ?? [],
-      }),
-    );
-    await printList(this, flags, LIST_COLUMNS, rows);
-  },
-});
-
-const show = buildCommand<ShowFlags, [string], CliContext>({
-  docs: docs('Show an endpoint; its secrets are not shown', [
+const {
+  list,
+  show,
+  delete: remove,
+} = commandsOf({
+  place: inApi('endpoint', endpointId),
+  argument: endpoint,
+  columns: ['ID', 'Name', 'Type', 'Description', 'Mapped Region IDs'],
+  row,
+  detail,
+  list: docs('List the endpoints', ['godwit endpoint list', 'godwit endpoint list -f value -c ID -c Name']),
+  show: docs('Show an endpoint; its secrets are not shown', [
     'godwit endpoint show lab',
     'godwit endpoint show lab -f value -c id',
   ]),
-  parameters: { flags: showFlags, aliases: outputAliases, positional: endpointArgument },
-  async func(flags, idOrName) {
-    const api = await this.connect();
-    const id = await endpointId(api, idOrName);
-    await printObject(this, flags, detail(objectOf(await api.get(`/endpoints/${id}`), 'endpoint')));
-  },
-});
-
-const remove = buildCommand<Record<never, never>, [string], CliContext>({
-  docs: docs('Delete an endpoint; refused while a transfer uses it', ['godwit endpoint delete lab']),
-  parameters: { positional: endpointArgument },
-  async func(_flags, idOrName) {
-    const api = await this.connect();
-    await api.delete(`/endpoints/${await endpointId(api, idOrName)}`);
-  },
+  delete: docs('Delete an endpoint; refused while a transfer uses it', ['godwit endpoint delete lab']),
 });
 
 const validateConnection = buildCommand<Record<never, never>, [string], CliContext>({
   docs: docs('Try the connection of an endpoint', ['godwit endpoint validate connection lab']),
-  parameters: { positional: endpointArgument },
+  parameters: { positional: args(endpoint) },
   async func(_flags, idOrName) {
     const api = await this.connect();
     await validated(api, await endpointId(api, idOrName), `The connection of endpoint ${idOrName} does not work`);
@@ -275,16 +245,26 @@ async function validated(api: Api, id: string, failure: string): Promise<void> {
   );
 }
 
-function detail(endpoint: ApiObject): Row {
-  const connection = objectOf(endpoint, 'connection_info');
+function row(object: ApiObject): Row {
   return {
-    id: endpoint.id ?? null,
-    name: endpoint.name ?? null,
-    type: endpoint.type ?? null,
-    description: endpoint.description ?? '',
+    ID: object.id ?? null,
+    Name: object.name ?? null,
+    Type: object.type ?? null,
+    Description: object.description ?? '',
+    'Mapped Region IDs': object.mapped_regions ?? [],
+  };
+}
+
+function detail(object: ApiObject): Row {
+  const connection = objectOf(object, 'connection_info');
+  return {
+    id: object.id ?? null,
+    name: object.name ?? null,
+    type: object.type ?? null,
+    description: object.description ?? '',
     connection_info: cell(connection, JSON.stringify(connection, null, 2)),
-    mapped_regions: endpoint.mapped_regions ?? [],
-    created_at: endpoint.created_at ?? null,
-    last_updated: endpoint.updated_at ?? null,
+    mapped_regions: object.mapped_regions ?? [],
+    created_at: object.created_at ?? null,
+    last_updated: object.updated_at ?? null,
   };
 }

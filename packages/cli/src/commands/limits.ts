@@ -2,15 +2,14 @@ import { buildCommand, buildRouteMap } from '@stricli/core';
 import { type Api, type ApiObject, objectOf } from '../api.ts';
 import { cell, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
-import { args, argument, docs, outputAliases, type ShowFlags, showFlags } from '../flags.ts';
+import { type Argument, args, argument, docs, idArgument, outputAliases, type ShowFlags, showFlags } from '../flags.ts';
 import { endpointId } from '../lookup.ts';
 import { printObject, requirePrintable } from '../print.ts';
 import { formatRate, parseRate } from '../quantity.ts';
 
 /** Whose limits, in words and paths. */
 interface Owner {
-  placeholder: string;
-  argument: string;
+  argument: Argument;
   /** A command line up to the option. */
   example: string;
   show: string;
@@ -20,7 +19,7 @@ interface Owner {
 }
 
 function limitsOf(owner: Owner) {
-  const positional = args(argument(owner.placeholder, owner.argument));
+  const positional = args(owner.argument);
 
   const show = buildCommand<ShowFlags, [string], CliContext>({
     docs: docs(owner.show, [owner.example.replace('*', 'show')]),
@@ -62,8 +61,7 @@ function limitsOf(owner: Owner) {
 }
 
 export const endpointLimits = limitsOf({
-  placeholder: 'ENDPOINT',
-  argument: 'Id or name of the endpoint',
+  argument: argument('ENDPOINT', 'Id or name of the endpoint'),
   example: 'godwit endpoint limits * lab',
   show: 'Show what an endpoint may be burdened with',
   set: 'Limit the bytes per second of an endpoint, over all transfers that use it',
@@ -72,8 +70,7 @@ export const endpointLimits = limitsOf({
 });
 
 export const transferLimits = limitsOf({
-  placeholder: 'TRANSFER',
-  argument: 'Id of the transfer',
+  argument: idArgument('TRANSFER', 'Id of the transfer'),
   example: 'godwit transfer limits * 2c9e...',
   show: 'Show how fast a transfer may be',
   set: 'Limit the bytes per second of a transfer, over all its disks, also while it runs',

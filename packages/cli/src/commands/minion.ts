@@ -6,8 +6,7 @@ import {
   args,
   argument,
   docs,
-  type ListFlags,
-  listFlags,
+  idArgument,
   outputAliases,
   requiredText,
   type ShowFlags,
@@ -20,9 +19,10 @@ import {
 } from '../flags.ts';
 import { followPool } from '../follow-pool.ts';
 import { jsonOption } from '../json-option.ts';
-import { byCreation, endpointId } from '../lookup.ts';
-import { printList, printObject, requirePrintable } from '../print.ts';
+import { endpointId } from '../lookup.ts';
+import { printObject, requirePrintable } from '../print.ts';
 import { UsageError } from '../usage-error.ts';
+import { commandsOf, inApi } from './noun.ts';
 
 interface SharedFlags {
   environmentOptions?: string;
@@ -70,7 +70,7 @@ async function sharedBody(context: CliContext, flags: SharedFlags): Promise<ApiO
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)) as ApiObject;
 }
 
-const pool = args(argument('POOL', 'Id of the pool'));
+const pool = idArgument('POOL', 'Id of the pool');
 
 const create = buildCommand<
   ShowFlags &
@@ -119,7 +119,7 @@ const update = buildCommand<ShowFlags & SharedFlags & { name?: string; osType?: 
   parameters: {
     flags: { name: text('New name', 'NAME'), osType: text('Operating system', 'OS'), ...sharedFlags, ...showFlags },
     aliases: outputAliases,
-    positional: pool,
+    positional: args(pool),
   },
   async func(flags, id) {
     requirePrintable(flags, detail({}));
@@ -146,37 +146,25 @@ const COLUMNS = [
   'Minions (Min - Max)',
 ];
 
-const list = buildCommand<ListFlags, [], CliContext>({
-  docs: docs('List the pools', ['godwit minion pool list']),
-  parameters: { flags: listFlags, aliases: outputAliases },
-  async func(flags) {
-    const api = await this.connect();
-    await printList(this, flags, COLUMNS, byCreation(listOf(await api.get('/minion_pools'), 'minion_pools')).map(row));
-  },
-});
-
-const show = buildCommand<ShowFlags, [string], CliContext>({
-  docs: docs('Show a pool with its machines', ['godwit minion pool show 51aa...']),
-  parameters: { flags: showFlags, aliases: outputAliases, positional: pool },
-  async func(flags, id) {
-    const api = await this.connect();
-    await printObject(this, flags, detail(objectOf(await api.get(`/minion_pools/${id}`), 'minion_pool')));
-  },
-});
-
-const remove = buildCommand<Record<never, never>, [string], CliContext>({
-  docs: docs('Delete a pool that has no machines', ['godwit minion pool delete 51aa...']),
-  parameters: { positional: pool },
-  async func(_flags, id) {
-    const api = await this.connect();
-    await api.delete(`/minion_pools/${id}`);
-  },
+const {
+  list,
+  show,
+  delete: remove,
+} = commandsOf({
+  place: inApi('minion_pool'),
+  argument: pool,
+  columns: COLUMNS,
+  row,
+  detail,
+  list: docs('List the pools', ['godwit minion pool list']),
+  show: docs('Show a pool with its machines', ['godwit minion pool show 51aa...']),
+  delete: docs('Delete a pool that has no machines', ['godwit minion pool delete 51aa...']),
 });
 
 function act(action: 'allocate' | 'refresh', brief: string) {
   return buildCommand<ShowFlags & WaitFlags, [string], CliContext>({
     docs: docs(brief, [`godwit minion pool ${action} 51aa... --wait`]),
-    parameters: { flags: { ...waitFlags, ...showFlags }, aliases: outputAliases, positional: pool },
+    parameters: { flags: { ...waitFlags, ...showFlags }, aliases: outputAliases, positional: args(pool) },
     async func(flags, id) {
       requirePrintable(flags, detail({}));
       const api = await this.connect();
@@ -192,7 +180,7 @@ const deallocate = buildCommand<ShowFlags & WaitFlags & { force: boolean }, [str
   parameters: {
     flags: { force: toggle('From any state, also machines in use'), ...waitFlags, ...showFlags },
     aliases: outputAliases,
-    positional: pool,
+    positional: args(pool),
   },
   async func(flags, id) {
     requirePrintable(flags, detail({}));

@@ -1,25 +1,14 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type ApiObject, listOf, objectOf } from '../api.ts';
+import { type ApiObject, objectOf } from '../api.ts';
 import type { Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
-import {
-  args,
-  argument,
-  docs,
-  either,
-  type ListFlags,
-  listFlags,
-  outputAliases,
-  type ShowFlags,
-  showFlags,
-  text,
-  toggle,
-} from '../flags.ts';
-import { printList, printObject, requirePrintable } from '../print.ts';
+import { args, argument, docs, either, outputAliases, type ShowFlags, showFlags, text, toggle } from '../flags.ts';
+import { printObject, requirePrintable } from '../print.ts';
 import { UsageError } from '../usage-error.ts';
-import { accountId } from './account-list.ts';
+import { ACCOUNT_COLUMNS, accountId, accountRow } from './account.ts';
+import { commandsOf, inIdentity } from './noun.ts';
 
-const project = args(argument('PROJECT', 'Id or name of the project'));
+const project = argument('PROJECT', 'Id or name of the project');
 
 const create = buildCommand<ShowFlags & { description?: string }, [string], CliContext>({
   docs: docs('Make a project', ['godwit project create tenant --description "Second floor"']),
@@ -29,11 +18,11 @@ const create = buildCommand<ShowFlags & { description?: string }, [string], CliC
     positional: args(argument('NAME', 'Name')),
   },
   async func(flags, name) {
-    requirePrintable(flags, row({}));
+    requirePrintable(flags, detail({}));
     const api = await this.connectIdentity();
     const body: ApiObject = { name, description: flags.description ?? '' };
     const answer = await api.identity('POST', '/projects', { project: body });
-    await printObject(this, flags, row(objectOf(answer, 'project')));
+    await printObject(this, flags, detail(objectOf(answer, 'project')));
   },
 });
 
@@ -50,7 +39,7 @@ const set = buildCommand<
       enable: toggle('It may be worked in'),
       disable: toggle('It may not'),
     },
-    positional: project,
+    positional: args(project),
   },
   async func(flags, idOrName) {
     const enabled = either(flags.enable, flags.disable, '--enable and --disable');
@@ -65,34 +54,19 @@ const set = buildCommand<
   },
 });
 
-const list = buildCommand<ListFlags, [], CliContext>({
-  docs: docs('List the projects', ['godwit project list']),
-  parameters: { flags: listFlags, aliases: outputAliases },
-  async func(flags) {
-    const api = await this.connectIdentity();
-    const projects = listOf(await api.identity('GET', '/projects'), 'projects');
-    const rows = projects.map((one) => ({ ID: one.id ?? null, Name: one.name ?? null, Enabled: one.enabled ?? null }));
-    await printList(this, flags, ['ID', 'Name', 'Enabled'], rows);
-  },
-});
-
-const show = buildCommand<ShowFlags, [string], CliContext>({
-  docs: docs('Show a project', ['godwit project show tenant']),
-  parameters: { flags: showFlags, aliases: outputAliases, positional: project },
-  async func(flags, idOrName) {
-    const api = await this.connectIdentity();
-    const answer = await api.identity('GET', `/projects/${await accountId(api, 'project', idOrName)}`);
-    await printObject(this, flags, row(objectOf(answer, 'project')));
-  },
-});
-
-const remove = buildCommand<Record<never, never>, [string], CliContext>({
-  docs: docs('Delete a project that has nothing left', ['godwit project delete tenant']),
-  parameters: { positional: project },
-  async func(_flags, idOrName) {
-    const api = await this.connectIdentity();
-    await api.identity('DELETE', `/projects/${await accountId(api, 'project', idOrName)}`);
-  },
+const {
+  list,
+  show,
+  delete: remove,
+} = commandsOf({
+  place: inIdentity('project'),
+  argument: project,
+  columns: ACCOUNT_COLUMNS,
+  row: accountRow,
+  detail,
+  list: docs('List the projects', ['godwit project list']),
+  show: docs('Show a project', ['godwit project show tenant']),
+  delete: docs('Delete a project that has nothing left', ['godwit project delete tenant']),
 });
 
 export const routes = buildRouteMap<string, CliContext>({
@@ -100,7 +74,7 @@ export const routes = buildRouteMap<string, CliContext>({
   routes: { create, list, show, set, delete: remove },
 });
 
-function row(object: ApiObject): Row {
+function detail(object: ApiObject): Row {
   return {
     id: object.id ?? null,
     name: object.name ?? null,

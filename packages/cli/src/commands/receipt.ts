@@ -6,8 +6,8 @@ import type { CliContext } from '../context.ts';
 import { isApiError } from '../failure.ts';
 import {
   args,
-  argument,
   docs,
+  idArgument,
   type ListFlags,
   listFlags,
   outputAliases,
@@ -20,7 +20,7 @@ import { CommandFailure } from '../usage-error.ts';
 
 const COLUMNS = ['ID', 'Instance', 'Disk', 'Result', 'Execution ID', 'Created'];
 
-const receipt = argument('RECEIPT', 'Id of the receipt');
+const receipt = idArgument('RECEIPT', 'Id of the receipt');
 
 const list = buildCommand<ListFlags & { transfer?: string; execution?: string }, [], CliContext>({
   docs: docs('List the receipts: one per disk and execution', ['godwit receipt list --transfer 2c9e...']),

@@ -1,23 +1,12 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type ApiObject, listOf, objectOf } from '../api.ts';
+import { type ApiObject, objectOf } from '../api.ts';
 import type { Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
-import {
-  args,
-  argument,
-  docs,
-  either,
-  type ListFlags,
-  listFlags,
-  outputAliases,
-  type ShowFlags,
-  showFlags,
-  text,
-  toggle,
-} from '../flags.ts';
-import { byCreation, regionId } from '../lookup.ts';
-import { printList, printObject, requirePrintable } from '../print.ts';
+import { args, argument, docs, either, outputAliases, type ShowFlags, showFlags, text, toggle } from '../flags.ts';
+import { regionId } from '../lookup.ts';
+import { printObject, requirePrintable } from '../print.ts';
 import { UsageError } from '../usage-error.ts';
+import { commandsOf, inApi } from './noun.ts';
 
 interface EnablementFlags {
   enabled: boolean;
@@ -29,7 +18,7 @@ const enablementFlags = {
   disabled: toggle('They are not'),
 };
 
-const regionArgument = args(argument('REGION', 'Id or name of the region'));
+const region = argument('REGION', 'Id or name of the region');
 
 const create = buildCommand<ShowFlags & EnablementFlags & { description?: string }, [string], CliContext>({
   docs: docs('Create a region', ['godwit region create site-b --description "Second data centre"']),
@@ -65,7 +54,7 @@ const update = buildCommand<
       ...showFlags,
     },
     aliases: outputAliases,
-    positional: regionArgument,
+    positional: args(region),
   },
   async func(flags, idOrName) {
     const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
@@ -93,32 +82,19 @@ const COLUMNS = [
   'Last Updated At',
 ];
 
-const list = buildCommand<ListFlags, [], CliContext>({
-  docs: docs('List the regions', ['godwit region list']),
-  parameters: { flags: listFlags, aliases: outputAliases },
-  async func(flags) {
-    const api = await this.connect();
-    await printList(this, flags, COLUMNS, byCreation(listOf(await api.get('/regions'), 'regions')).map(row));
-  },
-});
-
-const show = buildCommand<ShowFlags, [string], CliContext>({
-  docs: docs('Show a region', ['godwit region show site-b']),
-  parameters: { flags: showFlags, aliases: outputAliases, positional: regionArgument },
-  async func(flags, idOrName) {
-    const api = await this.connect();
-    const answer = await api.get(`/regions/${await regionId(api, idOrName)}`);
-    await printObject(this, flags, row(objectOf(answer, 'region')));
-  },
-});
-
-const remove = buildCommand<Record<never, never>, [string], CliContext>({
-  docs: docs('Delete a region', ['godwit region delete site-b']),
-  parameters: { positional: regionArgument },
-  async func(_flags, idOrName) {
-    const api = await this.connect();
-    await api.delete(`/regions/${await regionId(api, idOrName)}`);
-  },
+const {
+  list,
+  show,
+  delete: remove,
+} = commandsOf({
+  place: inApi('region', regionId),
+  argument: region,
+  columns: COLUMNS,
+  row,
+  detail: row,
+  list: docs('List the regions', ['godwit region list']),
+  show: docs('Show a region', ['godwit region show site-b']),
+  delete: docs('Delete a region', ['godwit region delete site-b']),
 });
 
 export const routes = buildRouteMap<string, CliContext>({
@@ -126,15 +102,15 @@ export const routes = buildRouteMap<string, CliContext>({
   routes: { create, list, show, update, delete: remove },
 });
 
-function row(region: ApiObject): Row {
+function row(object: ApiObject): Row {
   return {
-    ID: region.id ?? null,
-    Name: region.name ?? null,
-    Enabled: region.enabled ?? null,
-    Description: region.description ?? '',
-    'Mapped Endpoint IDs': region.mapped_endpoints ?? [],
-    'Mapped Service IDs': region.mapped_services ?? [],
-    'Created At': region.created_at ?? null,
-    'Last Updated At': region.updated_at ?? null,
+    ID: object.id ?? null,
+    Name: object.name ?? null,
+    Enabled: object.enabled ?? null,
+    Description: object.description ?? '',
+    'Mapped Endpoint IDs': object.mapped_endpoints ?? [],
+    'Mapped Service IDs': object.mapped_services ?? [],
+    'Created At': object.created_at ?? null,
+    'Last Updated At': object.updated_at ?? null,
   };
 }

@@ -3,7 +3,7 @@ import { type IdentityApi, listOf, objectOf, textAt } from '../api.ts';
 import type { CliContext } from '../context.ts';
 import { args, argument, docs, type ListFlags, listFlags, outputAliases, requiredText } from '../flags.ts';
 import { printList } from '../print.ts';
-import { accountId } from './account-list.ts';
+import { accountId } from './account.ts';
 
 const flags = {
   user: requiredText('User (id or name)', 'USER'),

@@ -1,14 +1,12 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type ApiObject, listOf, objectOf } from '../api.ts';
+import { type ApiObject, objectOf } from '../api.ts';
 import type { Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import {
   args,
-  argument,
   docs,
   either,
-  type ListFlags,
-  listFlags,
+  idArgument,
   outputAliases,
   requiredText,
   type ShowFlags,
@@ -16,9 +14,10 @@ import {
   texts,
   toggle,
 } from '../flags.ts';
-import { byCreation, regionId } from '../lookup.ts';
-import { printList, printObject, requirePrintable } from '../print.ts';
+import { regionId } from '../lookup.ts';
+import { printObject, requirePrintable } from '../print.ts';
 import { UsageError } from '../usage-error.ts';
+import { commandsOf, inApi } from './noun.ts';
 
 interface SharedFlags {
   coriolisRegion?: readonly string[];
@@ -34,7 +33,7 @@ const sharedFlags = {
   disabled: toggle('It gets no new work'),
 };
 
-const serviceArgument = args(argument('SERVICE', 'Id of the service'));
+const service = idArgument('SERVICE', 'Id of the service');
 
 const create = buildCommand<ShowFlags & SharedFlags & { host: string; binary: string; topic: string }, [], CliContext>({
   docs: docs('Register a worker by hand; workers register themselves when they start', [
@@ -71,7 +70,7 @@ const update = buildCommand<ShowFlags & SharedFlags, [string], CliContext>({
     ['godwit service update 7e11... --disabled', 'godwit service update 7e11... --region site-b'],
     'Regions given replace all it had; without any they stay.',
   ),
-  parameters: { flags: { ...sharedFlags, ...showFlags }, aliases: outputAliases, positional: serviceArgument },
+  parameters: { flags: { ...sharedFlags, ...showFlags }, aliases: outputAliases, positional: args(service) },
   async func(flags, id) {
     requirePrintable(flags, row({}));
     const enabled = either(flags.enabled, flags.disabled, '--enabled and --disabled');
@@ -100,31 +99,19 @@ const COLUMNS = [
   'Last Updated At',
 ];
 
-const list = buildCommand<ListFlags, [], CliContext>({
-  docs: docs('List the registered workers', ['godwit service list -c Host -c Status']),
-  parameters: { flags: listFlags, aliases: outputAliases },
-  async func(flags) {
-    const api = await this.connect();
-    await printList(this, flags, COLUMNS, byCreation(listOf(await api.get('/services'), 'services')).map(row));
-  },
-});
-
-const show = buildCommand<ShowFlags, [string], CliContext>({
-  docs: docs('Show a worker', ['godwit service show 7e11...']),
-  parameters: { flags: showFlags, aliases: outputAliases, positional: serviceArgument },
-  async func(flags, id) {
-    const api = await this.connect();
-    await printObject(this, flags, row(objectOf(await api.get(`/services/${id}`), 'service')));
-  },
-});
-
-const remove = buildCommand<Record<never, never>, [string], CliContext>({
-  docs: docs('Forget a worker that will not come back', ['godwit service delete 7e11...']),
-  parameters: { positional: serviceArgument },
-  async func(_flags, id) {
-    const api = await this.connect();
-    await api.delete(`/services/${id}`);
-  },
+const {
+  list,
+  show,
+  delete: remove,
+} = commandsOf({
+  place: inApi('service'),
+  argument: service,
+  columns: COLUMNS,
+  row,
+  detail: row,
+  list: docs('List the registered workers', ['godwit service list -c Host -c Status']),
+  show: docs('Show a worker', ['godwit service show 7e11...']),
+  delete: docs('Forget a worker that will not come back', ['godwit service delete 7e11...']),
 });
 
 export const routes = buildRouteMap<string, CliContext>({
@@ -136,16 +123,16 @@ function regions(flags: SharedFlags): string[] {
   return [...(flags.coriolisRegion ?? []), ...(flags.region ?? [])];
 }
 
-function row(service: ApiObject): Row {
+function row(object: ApiObject): Row {
   return {
-    ID: service.id ?? null,
-    Host: service.host ?? null,
-    Binary: service.binary ?? null,
-    Topic: service.topic ?? null,
-    Enabled: service.enabled ?? null,
-    Status: service.status ?? null,
-    'Mapped Region IDs': service.mapped_regions ?? [],
-    'Created At': service.created_at ?? null,
-    'Last Updated At': service.updated_at ?? null,
+    ID: object.id ?? null,
+    Host: object.host ?? null,
+    Binary: object.binary ?? null,
+    Topic: object.topic ?? null,
+    Enabled: object.enabled ?? null,
+    Status: object.status ?? null,
+    'Mapped Region IDs': object.mapped_regions ?? [],
+    'Created At': object.created_at ?? null,
+    'Last Updated At': object.updated_at ?? null,
   };
 }

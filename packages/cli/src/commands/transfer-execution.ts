@@ -4,8 +4,8 @@ import type { CliContext } from '../context.ts';
 import { EXECUTION_COLUMNS, executionDetail, executionRow } from '../execution-view.ts';
 import {
   args,
-  argument,
   docs,
+  idArgument,
   type ListFlags,
   listFlags,
   outputAliases,
@@ -21,8 +21,8 @@ import {
 import { followExecution } from '../follow.ts';
 import { printList, printObject, requirePrintable } from '../print.ts';
 
-const transfer = argument('TRANSFER', 'Id of the transfer');
-const execution = argument('EXECUTION', 'Id of the execution');
+const transfer = idArgument('TRANSFER', 'Id of the transfer');
+const execution = idArgument('EXECUTION', 'Id of the execution');
 
 const list = buildCommand<ListFlags & PagingFlags, [string], CliContext>({
   docs: docs('List the executions of a transfer', ['godwit transfer execution list 2c9e...']),

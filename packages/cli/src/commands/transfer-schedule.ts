@@ -4,9 +4,9 @@ import { cell, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import {
   args,
-  argument,
   docs,
   either,
+  idArgument,
   type ListFlags,
   listFlags,
   outputAliases,
@@ -54,8 +54,8 @@ function ruleOf(flags: RuleFlags): ApiObject | undefined {
   return given.length === 0 ? undefined : (Object.fromEntries(given) as ApiObject);
 }
 
-const transfer = argument('TRANSFER', 'Id of the transfer');
-const schedule = argument('SCHEDULE', 'Id of the schedule');
+const transfer = idArgument('TRANSFER', 'Id of the transfer');
+const schedule = idArgument('SCHEDULE', 'Id of the schedule');
 
 const create = buildCommand<
   ShowFlags & RuleFlags & { expiresAt?: string; disabled: boolean; shutdownInstance: boolean; autoDeploy: boolean },

@@ -5,8 +5,8 @@ import { executionDetail } from '../execution-view.ts';
 import { elseBy } from '../failure.ts';
 import {
   args,
-  argument,
   docs,
+  idArgument,
   isGiven,
   outputAliases,
   requiredText,
@@ -155,7 +155,7 @@ export const update = buildCommand<ShowFlags & SharedFlags & OptionFlags & WaitF
   parameters: {
     flags: { ...optionFlags, ...sharedFlags, ...waitFlags, ...showFlags },
     aliases: outputAliases,
-    positional: args(argument('TRANSFER', 'Id of the transfer')),
+    positional: args(idArgument('TRANSFER', 'Id of the transfer')),
   },
   async func(flags, id) {
     requirePrintable(flags, executionDetail({}));

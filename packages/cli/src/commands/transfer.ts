@@ -6,8 +6,8 @@ import type { CliContext } from '../context.ts';
 import { executionDetail } from '../execution-view.ts';
 import {
   args,
-  argument,
   docs,
+  idArgument,
   type ListFlags,
   listFlags,
   outputAliases,
@@ -28,7 +28,7 @@ import { scheduleRoutes } from './transfer-schedule.ts';
 import { create, update } from './transfer-settings.ts';
 import { finishExecution, type ProofFlags, proofBody, proofFlags, transferDetail } from './transfer-view.ts';
 
-const transferArgument = args(argument('TRANSFER', 'Id of the transfer'));
+const transferArgument = args(idArgument('TRANSFER', 'Id of the transfer'));
 
 const LIST_COLUMNS = ['ID', 'Scenario', 'Instances', 'Notes', 'Last Execution Status', 'Created'];
 
@@ -75,10 +75,12 @@ const show = buildCommand<ShowFlags & { showInstancesData: boolean }, [string], 
 });
 
 const remove = buildCommand<Record<never, never>, [string], CliContext>({
-  docs: docs('Delete a transfer; its disks at the destination stay unless deleted before', [
-    'godwit transfer disks delete 2c9e... --wait',
-    'godwit transfer delete 2c9e...',
-  ]),
+  docs: docs(
+    'Delete a transfer with its replica disks at the destination',
+    ['godwit transfer disks list 2c9e...', 'godwit transfer delete 2c9e...'],
+    'Its replica disks, snapshots and change tokens are removed from both platforms; instances deployed from it stay.\n' +
+      'Refused while an execution or deployment of it runs.',
+  ),
   parameters: { positional: transferArgument },
   async func(_flags, id) {
     const api = await this.connect();

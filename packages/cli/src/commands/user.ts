@@ -1,25 +1,14 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type ApiObject, listOf, objectOf } from '../api.ts';
+import { type ApiObject, objectOf } from '../api.ts';
 import type { Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
-import {
-  args,
-  argument,
-  docs,
-  either,
-  type ListFlags,
-  listFlags,
-  outputAliases,
-  type ShowFlags,
-  showFlags,
-  text,
-  toggle,
-} from '../flags.ts';
+import { args, argument, docs, either, outputAliases, type ShowFlags, showFlags, text, toggle } from '../flags.ts';
 import { readText } from '../json-option.ts';
 import { askPassword } from '../password.ts';
-import { printList, printObject, requirePrintable } from '../print.ts';
+import { printObject, requirePrintable } from '../print.ts';
 import { UsageError } from '../usage-error.ts';
-import { accountId } from './account-list.ts';
+import { ACCOUNT_COLUMNS, accountId, accountRow } from './account.ts';
+import { commandsOf, inIdentity } from './noun.ts';
 
 const PASSWORD = text('File that holds the password; - is standard input. Default: asked for', 'PATH');
 
@@ -30,7 +19,7 @@ async function passwordOf(context: CliContext, file: string | undefined, name: s
   return content.replace(/\r?\n$/, '');
 }
 
-const user = args(argument('USER', 'Id or name of the user'));
+const user = argument('USER', 'Id or name of the user');
 
 const create = buildCommand<
   ShowFlags & { passwordFile?: string; project?: string; role?: string },
@@ -52,7 +41,7 @@ const create = buildCommand<
     positional: args(argument('NAME', 'Name')),
   },
   async func(flags, name) {
-    requirePrintable(flags, row({}));
+    requirePrintable(flags, detail({}));
     if (flags.role !== undefined && flags.project === undefined) throw new UsageError('--role needs --project.');
     const password = await passwordOf(this, flags.passwordFile, name);
     const api = await this.connectIdentity();
@@ -65,7 +54,7 @@ const create = buildCommand<
         `/projects/${project}/users/${String(made.id)}/roles/${encodeURIComponent(flags.role)}`,
       );
     }
-    await printObject(this, flags, row(made));
+    await printObject(this, flags, detail(made));
   },
 });
 
@@ -87,7 +76,7 @@ const set = buildCommand<
       enable: toggle('The user may sign in'),
       disable: toggle('The user may not'),
     },
-    positional: user,
+    positional: args(user),
   },
   async func(flags, idOrName) {
     const enabled = either(flags.enable, flags.disable, '--enable and --disable');
@@ -103,38 +92,19 @@ const set = buildCommand<
   },
 });
 
-const list = buildCommand<ListFlags, [], CliContext>({
-  docs: docs('List the users', ['godwit user list']),
-  parameters: { flags: listFlags, aliases: outputAliases },
-  async func(flags) {
-    const api = await this.connectIdentity();
-    const users = listOf(await api.identity('GET', '/users'), 'users');
-    await printList(
-      this,
-      flags,
-      ['ID', 'Name', 'Enabled'],
-      users.map((one) => ({ ID: one.id ?? null, Name: one.name ?? null, Enabled: one.enabled ?? null })),
-    );
-  },
-});
-
-const show = buildCommand<ShowFlags, [string], CliContext>({
-  docs: docs('Show a user', ['godwit user show mona']),
-  parameters: { flags: showFlags, aliases: outputAliases, positional: user },
-  async func(flags, idOrName) {
-    const api = await this.connectIdentity();
-    const answer = await api.identity('GET', `/users/${await accountId(api, 'user', idOrName)}`);
-    await printObject(this, flags, row(objectOf(answer, 'user')));
-  },
-});
-
-const remove = buildCommand<Record<never, never>, [string], CliContext>({
-  docs: docs('Delete a user and end its sessions', ['godwit user delete mona']),
-  parameters: { positional: user },
-  async func(_flags, idOrName) {
-    const api = await this.connectIdentity();
-    await api.identity('DELETE', `/users/${await accountId(api, 'user', idOrName)}`);
-  },
+const {
+  list,
+  show,
+  delete: remove,
+} = commandsOf({
+  place: inIdentity('user'),
+  argument: user,
+  columns: ACCOUNT_COLUMNS,
+  row: accountRow,
+  detail,
+  list: docs('List the users', ['godwit user list']),
+  show: docs('Show a user', ['godwit user show mona']),
+  delete: docs('Delete a user and end its sessions', ['godwit user delete mona']),
 });
 
 export const routes = buildRouteMap<string, CliContext>({
@@ -142,7 +112,7 @@ export const routes = buildRouteMap<string, CliContext>({
   routes: { create, list, show, set, delete: remove },
 });
 
-function row(object: ApiObject): Row {
+function detail(object: ApiObject): Row {
   return {
     id: object.id ?? null,
     name: object.name ?? null,

@@ -7,6 +7,7 @@ import {
   argument,
   docs,
   either,
+  idArgument,
   type ListFlags,
   listFlags,
   outputAliases,
@@ -18,9 +19,10 @@ import {
   wholeNumber,
 } from '../flags.ts';
 import { readText } from '../json-option.ts';
-import { byCreation, webhookId } from '../lookup.ts';
+import { webhookId } from '../lookup.ts';
 import { printList, printObject, requirePrintable } from '../print.ts';
 import { UsageError } from '../usage-error.ts';
+import { commandsOf, inApi } from './noun.ts';
 
 const EVENTS = {
   kind: 'parsed',
@@ -41,7 +43,7 @@ const STATUS = {
   brief: 'Of events that tell a status, only those that tell this one: ERROR, COMPLETED; may be repeated. Default: all',
 } as const;
 
-const webhook = args(argument('WEBHOOK', 'Id or name of the webhook'));
+const webhook = argument('WEBHOOK', 'Id or name of the webhook');
 
 const create = buildCommand<
   ShowFlags & {
@@ -129,7 +131,7 @@ const update = buildCommand<
       ...showFlags,
     },
     aliases: outputAliases,
-    positional: webhook,
+    positional: args(webhook),
   },
   async func(flags, idOrName) {
     requirePrintable(flags, detail({}));
@@ -154,46 +156,24 @@ const update = buildCommand<
   },
 });
 
-const COLUMNS = ['ID', 'Name', 'URL', 'Events', 'Enabled'];
-
-const list = buildCommand<ListFlags, [], CliContext>({
-  docs: docs('List the webhooks', ['godwit webhook list']),
-  parameters: { flags: listFlags, aliases: outputAliases },
-  async func(flags) {
-    const api = await this.connect();
-    const rows = byCreation(listOf(await api.get('/webhooks'), 'webhooks')).map((one) => ({
-      ID: one.id ?? null,
-      Name: one.name ?? null,
-      URL: one.url ?? null,
-      Events: eventsCell(one),
-      Enabled: one.enabled ?? null,
-    }));
-    await printList(this, flags, COLUMNS, rows);
-  },
-});
-
-const show = buildCommand<ShowFlags, [string], CliContext>({
-  docs: docs('Show a webhook', ['godwit webhook show pager']),
-  parameters: { flags: showFlags, aliases: outputAliases, positional: webhook },
-  async func(flags, idOrName) {
-    const api = await this.connect();
-    const answer = await api.get(`/webhooks/${await webhookId(api, idOrName)}`);
-    await printObject(this, flags, detail(objectOf(answer, 'webhook')));
-  },
-});
-
-const remove = buildCommand<Record<never, never>, [string], CliContext>({
-  docs: docs('Delete a webhook and what it has still to be told', ['godwit webhook delete pager']),
-  parameters: { positional: webhook },
-  async func(_flags, idOrName) {
-    const api = await this.connect();
-    await api.delete(`/webhooks/${await webhookId(api, idOrName)}`);
-  },
+const {
+  list,
+  show,
+  delete: remove,
+} = commandsOf({
+  place: inApi('webhook', webhookId),
+  argument: webhook,
+  columns: ['ID', 'Name', 'URL', 'Events', 'Enabled'],
+  row,
+  detail,
+  list: docs('List the webhooks', ['godwit webhook list']),
+  show: docs('Show a webhook', ['godwit webhook show pager']),
+  delete: docs('Delete a webhook and what it has still to be told', ['godwit webhook delete pager']),
 });
 
 const send = buildCommand<Record<never, never>, [string], CliContext>({
   docs: docs('Send an event of type webhook.test', ['godwit webhook test pager', 'godwit webhook delivery list pager']),
-  parameters: { positional: webhook },
+  parameters: { positional: args(webhook) },
   async func(_flags, idOrName) {
     const api = await this.connect();
     await api.post(`/webhooks/${await webhookId(api, idOrName)}/actions`, { test: null });
@@ -206,7 +186,7 @@ const rotate = buildCommand<ShowFlags, [string], CliContext>({
     ['godwit webhook rotate secret pager'],
     'It is printed once. The old one is not used again.',
   ),
-  parameters: { flags: showFlags, aliases: outputAliases, positional: webhook },
+  parameters: { flags: showFlags, aliases: outputAliases, positional: args(webhook) },
   async func(flags, idOrName) {
     requirePrintable(flags, { id: null, secret: null });
     const api = await this.connect();
@@ -237,7 +217,7 @@ const deliveries = buildCommand<ListFlags & { state?: string; limit?: number }, 
       ...listFlags,
     },
     aliases: outputAliases,
-    positional: webhook,
+    positional: args(webhook),
   },
   async func(flags, idOrName) {
     const api = await this.connect();
@@ -252,7 +232,7 @@ const deliveries = buildCommand<ListFlags & { state?: string; limit?: number }, 
 const retry = buildCommand<Record<never, never>, [string, string], CliContext>({
   docs: docs('Try a delivery again that was given up', ['godwit webhook delivery retry pager 5f0c...']),
   parameters: {
-    positional: args(argument('WEBHOOK', 'Id or name of the webhook'), argument('DELIVERY', 'Id of the delivery')),
+    positional: args(webhook, idArgument('DELIVERY', 'Id of the delivery')),
   },
   async func(_flags, idOrName, deliveryId) {
     const api = await this.connect();
@@ -285,6 +265,16 @@ function eventsCell(one: ApiObject) {
 function statusesCell(one: ApiObject) {
   const statuses = Array.isArray(one.statuses) ? one.statuses : [];
   return cell(statuses, statuses.length === 0 ? 'all' : statuses.join('\n'));
+}
+
+function row(one: ApiObject): Row {
+  return {
+    ID: one.id ?? null,
+    Name: one.name ?? null,
+    URL: one.url ?? null,
+    Events: eventsCell(one),
+    Enabled: one.enabled ?? null,
+  };
 }
 
 function detail(one: ApiObject): Row {
