@@ -126,6 +126,14 @@ describe('a webhook', () => {
       ['http://[::ffff:169.254.169.254]/', 'no receiver'],
       ['http://[fe80::1]/', 'no receiver'],
       ['http://0.0.0.0/', 'no receiver'],
+      ['http://[::]/', 'no receiver'],
+      ['http://2852039166/', 'no receiver'],
+      ['http://[::169.254.169.254]/', 'no receiver'],
+      ['http://[64:ff9b::169.254.169.254]/', 'no receiver'],
+      ['http://[2002:a9fe:a9fe::1]/', 'no receiver'],
+      ['http://[fd00:ec2::23]/', 'no receiver'],
+      ['http://[fd20:ce::254]/', 'no receiver'],
+      ['http://100.100.100.200/', 'no receiver'],
     ] as const) {
       expect(await message({ url })).toEqual([400, expect.stringContaining(problem)]);
     }
@@ -137,7 +145,10 @@ describe('a webhook', () => {
 
   test('is not sent to a name that turns out to be an address of the link', async () => {
     const found = promisify(lookupReceiver);
-    await expect(found('169.254.169.254', { all: true })).rejects.toThrow('no receiver');
+    for (const address of ['169.254.169.254', 'fe80::1', 'fe80::1%1', '::ffff:169.254.169.254']) {
+      await expect(found(address, { all: true })).rejects.toThrow('no receiver');
+    }
+    expect(await found('::1', { family: 6 })).toBe('::1');
     const { address } = await lookup('localhost', { family: 4 });
     expect(await found('localhost', { family: 4 })).toBe(address);
   });

@@ -11,15 +11,26 @@ const REFUSED = new BlockList();
 REFUSED.addSubnet('0.0.0.0', 8, 'ipv4');
 REFUSED.addSubnet('169.254.0.0', 16, 'ipv4');
 REFUSED.addSubnet('224.0.0.0', 3, 'ipv4');
-REFUSED.addAddress('::', 'ipv6');
 REFUSED.addSubnet('fe80::', 10, 'ipv6');
 REFUSED.addSubnet('ff00::', 8, 'ipv6');
-REFUSED.addAddress('fd00:ec2::254', 'ipv6');
+// Metadata outside the link: AWS (fd00:ec2::254 and its kin), Google, Alibaba, Oracle.
+REFUSED.addSubnet('fd00:ec2::', 32, 'ipv6');
+REFUSED.addSubnet('fd20:ce::', 32, 'ipv6');
+REFUSED.addAddress('100.100.100.200', 'ipv4');
+REFUSED.addAddress('192.0.0.192', 'ipv4');
+// IPv6 that carries IPv4 (compatible, NAT64, 6to4) leads to all of the above; ::1, this machine, lies in the first.
+REFUSED.addSubnet('64:ff9b::', 96, 'ipv6');
+REFUSED.addSubnet('2002::', 16, 'ipv6');
+const COMPATIBLE = new BlockList();
+COMPATIBLE.addSubnet('::', 96, 'ipv6');
 
 const LONGEST = 2_000;
 
 function isRefused(address: string): boolean {
-  return REFUSED.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  if (isIP(address) !== 6) return REFUSED.check(address, 'ipv4');
+  // The list does not know addresses with a zone (fe80::1%eth0): it would let them pass.
+  const bare = address.replace(/%.*$/, '');
+  return REFUSED.check(bare, 'ipv6') || (COMPATIBLE.check(bare, 'ipv6') && bare !== '::1');
 }
 
 /** Why a URL cannot be a webhook's, or undefined. */
