@@ -1,4 +1,5 @@
 import { CommandFailure, UsageError } from './usage-error.ts';
+import { visible } from './visible.ts';
 
 /** What an error of the API's client tells, by shape: loading the client only to name its class would cost every start. */
 interface ApiErrorLike extends Error {
@@ -27,7 +28,7 @@ export function describeFailure(error: unknown, debug: boolean): string {
   if (isApiError(error) && error.elseBy !== undefined) lines.push(error.elseBy);
   if (error instanceof UsageError) lines.push('Try "--help" after the command.');
   if (debug) lines.push(...stacks(error));
-  return lines.join('\n');
+  return visible(lines.join('\n'));
 }
 
 /** What refuses because an execution is active, with its id. */

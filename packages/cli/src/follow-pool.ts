@@ -1,6 +1,7 @@
 import { type Api, type ApiObject, listOf, objectOf, textAt } from './api.ts';
 import type { CliContext } from './context.ts';
-import { mayPass } from './follow.ts';
+import { mayPass, SERVER_GONE_MS } from './follow.ts';
+import { visible } from './visible.ts';
 
 /** Statuses in which nothing that was asked for is under way. */
 const SETTLED = ['ALLOCATED', 'DEALLOCATED', 'ERROR', 'UNKNOWN'];
@@ -12,7 +13,7 @@ const LOOK_EVERY_MS = 1_000;
  *
  * @param begun the pool as the request left it
  * @returns the pool at the end; undefined when the user detached
- * @throws ApiError
+ * @throws ApiError when the server stays away
  */
 export async function followPool(
   context: CliContext,
@@ -31,12 +32,14 @@ export async function followPool(
   };
   process.once('SIGINT', interrupt);
   try {
+    let lastAnswer = context.now();
     for (let pool = begun; ; ) {
       for (const event of listOf(pool, 'events')) {
         const id = textAt(event, 'id');
         if (told.has(id)) continue;
         told.add(id);
-        if (textAt(event, 'created_at') >= asked) context.warn(`${textAt(event, 'level')} ${textAt(event, 'message')}`);
+        if (textAt(event, 'created_at') >= asked)
+          context.warn(visible(`${textAt(event, 'level')} ${textAt(event, 'message')}`));
       }
       const status = textAt(pool, 'status');
       if (SETTLED.includes(status)) {
@@ -50,8 +53,9 @@ export async function followPool(
       if (detached) break;
       try {
         pool = objectOf(await api.get(path), 'minion_pool');
+        lastAnswer = context.now();
       } catch (error) {
-        if (!mayPass(error)) throw error;
+        if (!mayPass(error) || context.now() - lastAnswer > SERVER_GONE_MS) throw error;
       }
     }
     context.warn(`Detached: it goes on without you.\nLook at it again: godwit minion pool show ${textAt(begun, 'id')}`);

@@ -1,6 +1,7 @@
 import { type ApiObject, listOf, numberAt, objectOf, textAt } from './api.ts';
 import { sortedUpdates } from './execution-view.ts';
 import { noProgress, observe, type ProgressState } from './progress.ts';
+import { visible } from './visible.ts';
 
 /** What has been shown of an execution so far; pure, so that following can be tested without a server. */
 export interface FollowState {
@@ -80,7 +81,7 @@ export function takeIn(state: FollowState, status: string, tasks: readonly ApiOb
     lines.push(...errorLines(task));
   }
   if (status !== state.status && status !== '') lines.push(`Execution ${status}`);
-  return { state: { status, progress, taskStatus, told }, lines };
+  return { state: { status, progress, taskStatus, told }, lines: lines.map(visible) };
 }
 
 function readingOf(instance: string, disk: ApiObject) {

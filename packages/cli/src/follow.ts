@@ -23,7 +23,7 @@ const LOOK_AT_LEAST_MS = 5_000;
 /** How often a log gets a line of progress per disk. */
 const PLAIN_EVERY_MS = 10_000;
 /** A server that is being restarted is waited for this long. */
-const SERVER_GONE_MS = 120_000;
+export const SERVER_GONE_MS = 120_000;
 
 /**
  * Follows an execution to its end: tasks, remarks and progress go to standard error. Sets exit code 1 when it ends in

@@ -1,5 +1,6 @@
 import stringWidth from 'string-width';
 import { formatBytes, formatDuration, formatRate } from './quantity.ts';
+import { visibleLine } from './visible.ts';
 
 /**
  * The progress of copies as data and as lines. Pure: every time is passed in, in milliseconds, from one clock.
@@ -136,7 +137,7 @@ export function percentOf(reading: DiskReading): number {
 }
 
 function nameOf(track: Track): string {
-  return `${track.reading.instance} ${track.reading.disk}`;
+  return visibleLine(`${track.reading.instance} ${track.reading.disk}`);
 }
 
 function terminalLine(track: Track, names: number, width: number, ended: boolean): string {

@@ -1,4 +1,5 @@
 import stringWidth from 'string-width';
+import { visible } from './visible.ts';
 
 /** How a table is drawn. */
 export interface TableOptions {
@@ -21,7 +22,7 @@ export function drawTable(
   rows: readonly (readonly (string | number)[])[],
   options: TableOptions = {},
 ): string[] {
-  const cells = rows.map((row) => row.map((cell) => String(cell).replaceAll('\t', '    ').split('\n')));
+  const cells = rows.map((row) => row.map((cell) => visible(String(cell)).replaceAll('\t', '    ').split('\n')));
   const natural = header.map((name, column) =>
     Math.max(stringWidth(name), ...cells.map((row) => widest(row[column] ?? ['']))),
   );

@@ -52,6 +52,12 @@ test('what refuses since an execution is active says how to be rid of it', async
   ]);
 });
 
+test('an error shows control characters of what others wrote, and obeys none', () => {
+  expect(describeFailure(new Error('VM we\x1b]0;root\x07b is not there'), false)).toBe(
+    'ERROR: VM we\\x1b]0;root\\x07b is not there',
+  );
+});
+
 describe('a wrong command line ends with 2 and says what was probably meant', () => {
   test.each([
     [['endpont', 'list'], 'Did you mean "endpoint"?'],

@@ -20,6 +20,20 @@ describe('following an execution', () => {
     expect(takeIn(second.state, 'RUNNING', [task('RUNNING')], 2).lines).toEqual([]);
   });
 
+  test('shows control characters that a platform wrote into a remark, a name or an error, and obeys none', () => {
+    const remark = { id: 'u1', index: 1, created_at: '1', message: 'gone\x1b[1A\x1b[2K' };
+    const disk = { disk_id: 'vd\ra', size: 2, done: 1, sent: 1 };
+    const updates = [remark, { id: 'u2', index: 2, created_at: '2', message: '', disk }];
+    const error = { code: 'PLATFORM_ERROR', message: 'no\x07pe', remedy: '' };
+    const step = takeIn(followBegin, '', [task('ERROR', { progress_updates: updates, error })], 0);
+    expect(step.lines).toEqual([
+      'web01: gone\\x1b[1A\\x1b[2K',
+      'web01: REPLICATE_DISKS ERROR',
+      '  PLATFORM_ERROR: no\\x07pe',
+    ]);
+    expect(plainProgress(step.state.progress, true)).toEqual(['web01 vd\\x0da:  50% 1 B of 2 B, 1 B sent']);
+  });
+
   test('tells each remark once, in the order of its index', () => {
     const remarks = [
       { id: 'u2', index: 2, created_at: '2', message: 'second' },

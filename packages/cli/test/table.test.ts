@@ -3,6 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { drawTable } from '../src/table.ts';
 
 describe('the table', () => {
+  test('shows control characters that a name brings, and obeys none', () => {
+    const lines = drawTable(['Name'], [['web\x1b[2J\u009b1A\rroot']]);
+    expect(lines[3]).toBe('| web\\x1b[2J\\x9b1A\\x0droot |');
+    expect(new Set(lines.map((line) => stringWidth(line))).size).toBe(1);
+  });
+
   test('is drawn as the openstack command draws it', () => {
     expect(
       drawTable(

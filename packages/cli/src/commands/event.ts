@@ -3,6 +3,7 @@ import { type ApiEvent, objectOf, textAt } from '../api.ts';
 import { plain } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import { docs, isGiven, text, texts, wholeNumber } from '../flags.ts';
+import { visibleLine } from '../visible.ts';
 
 const follow = buildCommand<
   { format: 'plain' | 'json'; type?: readonly string[]; object?: string; after?: string; limit?: number },
@@ -79,5 +80,5 @@ function plainLine(event: ApiEvent): string {
   const { data } = event;
   const head = [event.id, textAt(data, 'at'), event.type, textAt(data, 'object_id')];
   const payload = Object.entries(objectOf(data, 'payload')).map(([key, value]) => `${key}=${plain(value)}`);
-  return `${[...head, ...payload].join(' ')}\n`;
+  return `${visibleLine([...head, ...payload].join(' '))}\n`;
 }

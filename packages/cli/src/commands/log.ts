@@ -7,6 +7,7 @@ import type { CliContext } from '../context.ts';
 import { args, argument, docs, type ListFlags, listFlags, outputAliases, text } from '../flags.ts';
 import { printList } from '../print.ts';
 import { CommandFailure, suggestion, UsageError } from '../usage-error.ts';
+import { visibleLine } from '../visible.ts';
 
 const SEVERITIES = ['EMERGENCY', 'ALERT', 'CRITICAL', 'ERROR', 'WARNING', 'NOTICE', 'INFO', 'DEBUG'] as const;
 
@@ -92,7 +93,7 @@ const stream = buildCommand<{ logName?: string; severity: (typeof SEVERITIES)[nu
     try {
       const query = { severity: SEVERITIES.indexOf(severity), ...(logName === undefined ? {} : { app_name: logName }) };
       for await (const message of logs.follow(query, stop.signal)) {
-        this.print(`${textAt(message, 'app_name')} ${textAt(message, 'message')}\n`);
+        this.print(`${visibleLine(`${textAt(message, 'app_name')} ${textAt(message, 'message')}`)}\n`);
       }
     } finally {
       process.removeListener('SIGINT', interrupt);
