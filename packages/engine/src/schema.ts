@@ -1,14 +1,19 @@
-import { DBOS } from '@dbos-inc/dbos-sdk';
+import { migrateSystemDatabase } from '@dbos-inc/dbos-sdk/internal/system_database';
+import { GlobalLogger } from '@dbos-inc/dbos-sdk/internal/telemetry/logs';
 import type { Connection } from '@godwit/store';
 import { sql } from 'kysely';
+import { type Logger, pino } from 'pino';
 import { QUEUE_CHANNEL, ROOM_CHANNEL } from './contract.ts';
+import { durableLog } from './durable-log.ts';
 
 /**
  * The engine's own tables, to be run by whoever migrates (`migrate(connection, () => migrateEngine(connection))` of the
  * store, which holds the lock: two at once would break the durable engine's migration).
+ *
+ * @param log default: silent. The library's own `migrate` writes plain lines to standard output, which no setting changes
  */
-export async function migrateEngine(connection: Connection): Promise<void> {
-  await DBOS.migrate(connection.url);
+export async function migrateEngine(connection: Connection, log: Logger = pino({ level: 'silent' })): Promise<void> {
+  await migrateSystemDatabase(connection.url, new GlobalLogger(undefined, { logger: durableLog(log) }));
   for (const statement of statements) await sql.raw(statement).execute(connection.db);
 }
 

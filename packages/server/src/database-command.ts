@@ -10,7 +10,7 @@ export async function migrateDatabase(config: Config, databaseUrl: string, log: 
   prepareHome(config.home);
   if (config.databaseUrl === undefined) await ensureDatabase(databaseUrl);
   await withConnection(databaseUrl, async (connection) => {
-    const ran = await migrate(connection, () => migrateEngine(connection));
+    const ran = await migrate(connection, () => migrateEngine(connection, log));
     if (ran.length > 0) log.info({ migrations: ran }, 'the database was brought up to date');
     await requireKeys(connection, homePaths(config.home).secretKeys);
     // With another identity service nobody signs in here, and an openrc would lead astray.

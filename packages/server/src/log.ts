@@ -134,12 +134,19 @@ function humanLine(record: Record<string, unknown>): string {
     .filter(([key]) => !OWN.has(key))
     .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join('');
-  return `${head} ${String(record.msg ?? '')}${rest}${humanError(record.err ?? record.error)}\n`;
+  const line = `${head} ${String(record.msg ?? '')}${rest}`.replaceAll('\n', '\\n');
+  return `${visible(line + humanError(record.err ?? record.error))}\n`;
+}
+
+/** What others wrote (names, answers of platforms) neither moves the cursor of the terminal nor makes lines of its own. */
+function visible(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, (sign) => `\\x${sign.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 function humanError(error: unknown): string {
   if (typeof error !== 'object' || error === null) return '';
   const { code, message, remedy, stack } = error as Record<string, unknown>;
-  if (remedy !== undefined) return `\n    ${String(code)}: ${String(message)} ${String(remedy)}`;
+  if (remedy !== undefined)
+    return `\n    ${`${String(code)}: ${String(message)} ${String(remedy)}`.replaceAll('\n', '\\n')}`;
   return `\n    ${String(stack ?? message)}`;
 }

@@ -54,6 +54,14 @@ describe('the log', () => {
     expect(lines[1]).toContain('\n    DISK_SHRANK: disk vda shrank from 2 to 1 bytes');
   });
 
+  it('shows control characters of what others wrote, and obeys none', () => {
+    const { log, lines } = capture(true);
+    log.warn({ vm: 'web\u001b[2J\nERROR api' }, 'gone\r\nINFO all is well');
+    log.error({ err: new GodwitError('NOT_FOUND', 'VM \u009b1A\nx') }, 'failed');
+    expect(lines[0]).toMatch(/gone\\x0d\\nINFO all is well vm=web\\x1b\[2J\\nERROR api\n$/);
+    expect(lines[1]).toContain('VM \\x9b1A\\nx not found');
+  });
+
   it('says the same trouble three times in ten seconds, then how often it came', () => {
     let now = 0;
     const lines: string[] = [];

@@ -58,6 +58,9 @@ describe('server all', () => {
     expect(await server.ended).toBe(0);
     expect(server.processes()).toEqual([]);
     expect(existsSync(path.join(server.home, 'server.lock'))).toBe(false);
+    const logged = server.output.split('\n').filter((line) => line !== '' && !line.startsWith('Godwit is ready at '));
+    expect(logged.filter((line) => !/^\{"level":".+","time":".+","name":".+"/.test(line))).toEqual([]);
+    expect(logged.map((line) => JSON.parse(line).msg)).toContain('the database was brought up to date');
   });
 
   it('keeps the password of its administrator, and makes a new one when its file is gone', async () => {
