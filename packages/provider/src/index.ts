@@ -1,3 +1,4 @@
+export * from './network-map.ts';
 export * from './provider.ts';
 export * from './schemas.ts';
 export * from './storage-mappings.ts';

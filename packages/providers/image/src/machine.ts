@@ -1,5 +1,5 @@
 import type { InstanceInfo } from '@godwit/domain';
-import type { DeployRequest } from '@godwit/provider';
+import { type DeployRequest, mappedNetwork } from '@godwit/provider';
 import type { DiskFormat } from './environment.ts';
 
 /** What the descriptions of a deployed instance are written from. */
@@ -42,13 +42,11 @@ export function machineOf(
     return found ? [{ id: disk.id, ...found, bus: disk.bus ?? (info.os_type === 'linux' ? 'virtio' : 'sata') }] : [];
   });
   const nics = info.devices.nics.map((nic) => ({
-    network: request.test ? isolatedNetwork : mapped(request.networkMap, nic),
+    network: request.test
+      ? isolatedNetwork
+      : (mappedNetwork(nic, request.networkMap) ?? (nic.network_name || 'default')),
     mac: nic.mac_address,
     model: nic.model ?? (info.os_type === 'linux' ? 'virtio' : 'e1000'),
   }));
   return { name, info, disks, nics, test: request.test };
-}
-
-function mapped(map: Record<string, string>, nic: InstanceInfo['devices']['nics'][number]): string {
-  return (nic.network_id ? map[nic.network_id] : undefined) ?? map[nic.network_name] ?? (nic.network_name || 'default');
 }

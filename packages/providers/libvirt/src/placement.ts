@@ -1,5 +1,12 @@
 import { GodwitError, type InstanceInfo, type InstanceNic } from '@godwit/domain';
-import { checkInput, mappedStorage, type StorageMappings, storagesNamed, type TargetRequest } from '@godwit/provider';
+import {
+  checkInput,
+  mappedNetwork,
+  mappedStorage,
+  type StorageMappings,
+  storagesNamed,
+  type TargetRequest,
+} from '@godwit/provider';
 import { textOf } from '@godwit/provider/xml';
 import type { Static } from 'typebox';
 import type { Host } from './connection.ts';
@@ -78,10 +85,7 @@ export function placeNics(instance: InstanceInfo, request: TargetRequest): Place
   const environment = destinationEnvironment(request);
   return instance.devices.nics
     .map((nic) => {
-      const network =
-        request.networkMap[nic.network_name] ??
-        (nic.network_id ? request.networkMap[nic.network_id] : undefined) ??
-        environment.network;
+      const network = mappedNetwork(nic, request.networkMap) ?? environment.network;
       if (network !== undefined) return { nic, network };
       throw new GodwitError('INVALID_INPUT', `instance ${instance.name}`, {
         reason: `network_map does not say where network "${nic.network_name}" of NIC ${nic.id} leads`,

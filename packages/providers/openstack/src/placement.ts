@@ -1,5 +1,5 @@
 import { GodwitError, type InstanceInfo, type InstanceNic } from '@godwit/domain';
-import { checkInput, mappedStorage, storagesNamed, type TargetRequest } from '@godwit/provider';
+import { checkInput, mappedNetwork, mappedStorage, storagesNamed, type TargetRequest } from '@godwit/provider';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import type { Cloud } from './client/cloud.ts';
@@ -46,10 +46,7 @@ export function placeNics(
   const environment = destinationEnvironment(request);
   const object = `instance ${instance.name}`;
   return instance.devices.nics.flatMap((nic) => {
-    const wanted =
-      request.networkMap[nic.network_name] ??
-      (nic.network_id ? request.networkMap[nic.network_id] : undefined) ??
-      environment.network;
+    const wanted = mappedNetwork(nic, request.networkMap) ?? environment.network;
     if (wanted === undefined) {
       const reason = `network_map does not say where network "${nic.network_name}" of NIC ${nic.id} leads`;
       throw new GodwitError('INVALID_INPUT', object, { reason });
