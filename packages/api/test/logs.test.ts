@@ -87,6 +87,8 @@ describe('the logs', () => {
     );
     expect(messages.every((one) => one.app_name === 'api' && !one.message.includes('chatter'))).toBe(true);
     socket.close();
+    const plain = await api.app.inject({ url: '/logs/api/v1/ws', headers });
+    expect([plain.statusCode, plain.json().code]).toEqual([404, '404 Not Found']);
     const refused = new WebSocket(url, { headers: { 'x-auth-token': api.member.token } } as unknown as string[]);
     await new Promise((resolve) => refused.addEventListener('error', resolve));
   });

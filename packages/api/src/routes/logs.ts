@@ -62,13 +62,12 @@ export function logRoutes(app: App, { config }: ApiContext): void {
     },
   );
 
-  app.get(
-    '/ws',
-    {
-      websocket: true,
-      schema: { hide: true, operationId: 'streamLogs' },
-    },
-    (socket, request) => {
+  app.route({
+    method: 'GET',
+    url: '/ws',
+    schema: { hide: true, operationId: 'streamLogs' },
+    handler: (_request, reply) => reply.callNotFound(),
+    wsHandler: (socket, request) => {
       const query = request.query as RawQuery;
       const name = single(query, 'app_name');
       const worst = Number(single(query, 'severity') ?? 6);
@@ -107,7 +106,7 @@ export function logRoutes(app: App, { config }: ApiContext): void {
       });
       next();
     },
-  );
+  });
 }
 
 function secondsOf(query: RawQuery, name: string): number | undefined {
