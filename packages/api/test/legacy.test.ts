@@ -1,3 +1,4 @@
+import { insertTransfer } from '@godwit/store';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MIB, sparseBytes } from '../../engine/test/disk-files.ts';
 import { LEGACY_KEYS, TIMESTAMP } from './contract-keys.ts';
@@ -197,4 +198,35 @@ describe('a migration', () => {
     expect((await member.delete(`/migrations/${other}`)).statusCode).toBe(404);
     expect((await member.get('/migrations')).body).not.toContain(other);
   });
+});
+
+test('who may not make, run or delete transfers may not do it in older words either', async () => {
+  const policies = {
+    'migration:transfers:create': 'role:admin',
+    'migration:transfers:delete': 'role:admin',
+    'migration:transfer_executions:cancel': 'role:admin',
+  };
+  await using strict = await ServedApi.start({ config: { policies } });
+  const origin = await strict.endpoint(strict.member, 'from');
+  const destination = await strict.endpoint(strict.member, 'to');
+  const direct = { origin_endpoint_id: origin, destination_endpoint_id: destination, instances: ['web01'] };
+  const refused = await strict.member.post('/migrations', { migration: direct });
+  expect([refused.statusCode, refused.json().error.message]).toEqual([
+    403,
+    "PolicyNotAuthorized: Policy doesn't allow migration:transfers:create to be performed.",
+  ]);
+  const { id } = await insertTransfer(strict.db, {
+    project_id: strict.member.projectId,
+    user_id: 'mona',
+    scenario: 'live_migration',
+    instances: JSON.stringify(['web01']),
+    origin_endpoint_id: origin,
+    destination_endpoint_id: destination,
+  });
+  expect((await strict.member.delete(`/migrations/${id}`)).statusCode).toBe(403);
+  expect((await strict.member.post(`/migrations/${id}/actions`, { cancel: null })).statusCode).toBe(403);
+  expect((await strict.member.get(`/migrations/${id}`)).statusCode).toBe(200);
+  // What replicas are deployed with is another matter.
+  const early = await strict.member.post('/migrations', { migration: { replica_id: 'nope' } });
+  expect(early.statusCode).toBe(404);
 });

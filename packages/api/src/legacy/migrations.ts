@@ -145,6 +145,7 @@ export function migrationRoutes(app: App, api: ApiContext): void {
     async (request, reply) => {
       const id = request.params.migration_id;
       const { transfer, deployment } = await migrationNamed(id, scopeOf(request));
+      if (transfer) request.demand('migration:transfers:delete');
       const deployments = deployment ? [deployment] : await store.deploymentsOfTransfer(db, id);
       const status = deployment?.last_execution_status ?? statusOf(transfer, deployments);
       if (status === 'PENDING' || ACTIVE_EXECUTION_STATUSES.includes(status)) {
@@ -175,6 +176,7 @@ export function migrationRoutes(app: App, api: ApiContext): void {
       const force = forceOf(argument);
       const id = request.params.migration_id;
       const { transfer, deployment } = await migrationNamed(id, scopeOf(request));
+      if (transfer) request.demand('migration:transfer_executions:cancel');
       const active = transfer ? await store.activeExecutions(db, id) : [];
       const booting = deployment ?? (await store.deploymentsOfTransfer(db, id)).at(-1);
       const status = active[0]?.status ?? booting?.last_execution_status;
@@ -206,6 +208,8 @@ function statusOf(transfer: store.Transfer | undefined, deployments: readonly st
 }
 
 async function startDirect(api: ApiContext, request: FastifyRequest, body: MigrationBody): Promise<string> {
+  request.demand('migration:transfers:create');
+  request.demand('migration:transfer_executions:create');
   const lacking = (['origin_endpoint_id', 'destination_endpoint_id'] as const).find((key) => !body[key]);
   if (lacking !== undefined) throw badRequest(`The migration creation body lacks a required attribute: "${lacking}"`);
   const runs = body.replication_count ?? 2;
