@@ -1,9 +1,20 @@
 import { GodwitError } from '@godwit/domain';
 import type { FastifyInstance } from 'fastify';
+import { labelOf } from './authorization.ts';
 import { API_REQUEST_ID, REQUEST_ID } from './error-handler.ts';
-import type { Authenticator } from './identity/authenticator.ts';
+import { type Authenticator, isAdmin } from './identity/authenticator.ts';
 import type { Policy } from './identity/policy.ts';
 import { badRequest } from './request-error.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /**
+     * False once the token of this request is revoked or has expired, or its roles no longer let it in as they did: to be
+     * asked now and then by answers without end. While nobody can say, it stays as it was.
+     */
+    stillAllowed(): Promise<boolean>;
+  }
+}
 
 /**
  * Everything below /v1 and /logs needs a token, unrouted paths too, before anything else is said about the request. A project in the
@@ -11,6 +22,23 @@ import { badRequest } from './request-error.ts';
  */
 export function demandTokens(app: FastifyInstance, authenticator: Authenticator, policy: Policy): void {
   app.decorateRequest('caller', null);
+  app.decorateRequest('stillAllowed', async function () {
+    const { caller, log } = this;
+    const token = this.headers['x-auth-token'];
+    if (caller === null || typeof token !== 'string') return false;
+    try {
+      const now = await authenticator.authenticate(token);
+      if (now === undefined) return false;
+      const own = { project_id: now.projectId, user_id: now.userId };
+      return (
+        policy.allows(labelOf(this) ?? 'context_is_admin', now, own) &&
+        policy.allows('context_is_admin', now, own) === isAdmin(caller)
+      );
+    } catch (error) {
+      log.warn({ err: error }, 'whether a reader may stay could not be asked');
+      return true;
+    }
+  });
   app.addHook('onRequest', async (request, reply) => {
     reply.header(REQUEST_ID, request.id);
     if (request.url.includes('%00')) throw badRequest('Malformed request url');

@@ -1,8 +1,17 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { appendEvent, FIRST_EVENT, hasEventsAfter, inTransaction, lastEvent, readEvents } from '@godwit/store';
+import {
+  appendEvent,
+  assignRole,
+  FIRST_EVENT,
+  hasEventsAfter,
+  insertUser,
+  inTransaction,
+  lastEvent,
+  readEvents,
+} from '@godwit/store';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Client, ServedApi } from './served-api.ts';
+import { type Client, ServedApi, signIn } from './served-api.ts';
 
 let api: ServedApi;
 let base: string;
@@ -157,6 +166,39 @@ describe('the event stream', () => {
     await late;
     await reader.until(() => reader.messages.length >= 2);
     expect(reader.numbers().sort()).toEqual([500, 501]);
+  });
+
+  test('ends with its token, and the others go on', async () => {
+    const guest = await signIn(api.app, 'mona', 'member of tenant', api.member.projectId);
+    await using stays = new Reader(api.member);
+    await using leaves = new Reader(guest);
+    await Promise.all([stays, leaves].map((reader) => reader.until(() => reader.comments > 2)));
+    const revoked = await guest.request('DELETE', '/identity/v3/auth/tokens', undefined, {
+      'x-subject-token': guest.token,
+    });
+    expect(revoked.statusCode).toBe(204);
+    await leaves.done;
+    const seen = stays.comments;
+    await stays.until(() => stays.comments > seen + 2);
+    await say(api.member.projectId, 77);
+    await stays.until(() => stays.numbers().includes(77));
+    expect(leaves.numbers()).not.toContain(77);
+  });
+
+  test('ends for an administrator who is one no longer', async () => {
+    const user = await insertUser(api.db, {
+      name: 'deposed',
+      password: 'was somebody once',
+      defaultProjectId: api.admin.projectId,
+    });
+    await assignRole(api.db, user.id, api.admin.projectId, 'admin');
+    await assignRole(api.db, user.id, api.admin.projectId, 'member');
+    const deposed = await signIn(api.app, 'deposed', 'was somebody once', api.admin.projectId);
+    await using reader = new Reader(deposed);
+    await reader.until(() => reader.comments > 0);
+    const place = `/identity/v3/projects/${api.admin.projectId}/users/${user.id}/roles/admin`;
+    expect((await api.admin.request('DELETE', place)).statusCode).toBe(204);
+    await reader.done;
   });
 
   test('can be narrowed by type and object', async () => {

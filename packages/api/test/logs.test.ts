@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ServedApi } from './served-api.ts';
+import { ADMIN_PASSWORD, ServedApi, signIn } from './served-api.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'gwlog-'));
 const line = (time: string, msg: string, level = 'info') =>
@@ -18,7 +18,7 @@ beforeAll(async () => {
   writeFileSync(path.join(folder, 'api.log'), MIDDLE + NEW);
   writeFileSync(path.join(folder, 'worker.log'), '');
   writeFileSync(path.join(folder, 'secret.txt'), 'not a log');
-  api = await ServedApi.start({ config: { logFolder: folder } });
+  api = await ServedApi.start({ config: { logFolder: folder, eventHeartbeatMs: 100 } });
 });
 afterAll(async () => {
   await api[Symbol.asyncDispose]();
@@ -87,6 +87,12 @@ describe('the logs', () => {
     );
     expect(messages.every((one) => one.app_name === 'api' && !one.message.includes('chatter'))).toBe(true);
     socket.close();
+    const guest = await signIn(api.app, 'admin', ADMIN_PASSWORD, api.admin.projectId);
+    const leaves = new WebSocket(url, { headers: { 'x-auth-token': guest.token } } as unknown as string[]);
+    await new Promise((resolve) => leaves.addEventListener('open', resolve));
+    const ended = new Promise<CloseEvent>((resolve) => leaves.addEventListener('close', resolve));
+    await guest.request('DELETE', '/identity/v3/auth/tokens', undefined, { 'x-subject-token': guest.token });
+    expect((await ended).code).toBe(1008);
     const plain = await api.app.inject({ url: '/logs/api/v1/ws', headers });
     expect([plain.statusCode, plain.json().code]).toEqual([404, '404 Not Found']);
     const refused = new WebSocket(url, { headers: { 'x-auth-token': api.member.token } } as unknown as string[]);

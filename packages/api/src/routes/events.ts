@@ -26,7 +26,7 @@ export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFee
         operationId: 'followEvents',
         summary: 'What happens, as server-sent events',
         description:
-          'From now on, or after the event named by the Last-Event-ID header (or last_event_id): then nothing is left out, however long the gap. Comments keep the connection alive. Only events of the project; administrators see all.',
+          'From now on, or after the event named by the Last-Event-ID header (or last_event_id): then nothing is left out, however long the gap. Comments keep the connection alive. It ends with the token. Only events of the project; administrators see all.',
         tags: ['events'],
         querystring: Query({
           last_event_id: 'In place of the header; 0: from the oldest event that is kept',
@@ -45,7 +45,12 @@ export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFee
       if (feed.size >= (config.maxEventStreams ?? 500)) {
         throw new GodwitError('BUSY', 'the event stream', { reason: 'too many readers' });
       }
-      const stream = new EventStream(reply, scope, wanted, config.eventHeartbeatMs ?? 15_000);
+      const stream = new EventStream(reply, {
+        scope,
+        wanted,
+        heartbeat: config.eventHeartbeatMs ?? 15_000,
+        mayStay: () => request.stillAllowed(),
+      });
       streams.add(stream);
       try {
         await stream.run(feed, after, (from) => readEvents(db, scope, from));
@@ -74,21 +79,25 @@ function filterOf(types: string | undefined, objectId: string | undefined): Filt
     (words === undefined || words.some((word) => event.type === word || event.type.startsWith(`${word}.`)));
 }
 
+interface Reader {
+  scope: Scope;
+  wanted: Filter;
+  /** Milliseconds between comments, and between questions whether the reader may stay. */
+  heartbeat: number;
+  mayStay: () => Promise<boolean>;
+}
+
 /** One reader: first what it missed, from the table, then what the feed gives, without a gap or a double between. */
 class EventStream {
   readonly #reply: FastifyReply;
-  readonly #scope: Scope;
-  readonly #wanted: Filter;
-  readonly #heartbeat: number;
+  readonly #reader: Reader;
   #waiting: StoredEvent[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
 
-  constructor(reply: FastifyReply, scope: Scope, wanted: Filter, heartbeat: number) {
+  constructor(reply: FastifyReply, reader: Reader) {
     this.#reply = reply;
-    this.#scope = scope;
-    this.#wanted = wanted;
-    this.#heartbeat = heartbeat;
+    this.#reader = reader;
   }
 
   async run(
@@ -102,7 +111,7 @@ class EventStream {
     raw.on('close', () => this.end());
     raw.on('drain', () => this.#wake?.());
     if (raw.destroyed) this.end();
-    const beat = setInterval(() => this.#beat(), this.#heartbeat);
+    const beat = setInterval(() => void this.#beat(), this.#reader.heartbeat);
     try {
       this.#reply.hijack();
       raw.writeHead(200, {
@@ -150,7 +159,7 @@ class EventStream {
   }
 
   async #send(events: readonly StoredEvent[]): Promise<void> {
-    const text = events.filter(this.#wanted).map(eventMessage).join('');
+    const text = events.filter(this.#reader.wanted).map(eventMessage).join('');
     if (text === '' || this.#ended) return;
     const raw = this.#reply.raw;
     raw.write(text);
@@ -164,15 +173,20 @@ class EventStream {
   }
 
   #take(events: readonly StoredEvent[]): void {
+    const { scope } = this.#reader;
     const mine = events.filter(
-      (event) => this.#scope === undefined || event.project_id === null || event.project_id === this.#scope,
+      (event) => scope === undefined || event.project_id === null || event.project_id === scope,
     );
     this.#waiting.push(...mine);
     if (this.#waiting.length > MOST_WAITING) this.end();
     this.#wake?.();
   }
 
-  #beat(): void {
+  async #beat(): Promise<void> {
+    if (!(await this.#reader.mayStay())) {
+      this.end();
+      return;
+    }
     if (!this.#ended && !this.#reply.raw.writableNeedDrain) this.#reply.raw.write(': beat\n\n');
   }
 

@@ -77,7 +77,12 @@ export function logRoutes(app: App, { config }: ApiContext): void {
       }
       followers++;
       const follow = new Map<string, LogFollower>();
+      let asked = Date.now();
       const look = async () => {
+        if (Date.now() - asked >= (config.eventHeartbeatMs ?? 15_000)) {
+          asked = Date.now();
+          if (!(await request.stillAllowed())) return socket.close(1008, 'the token has ended');
+        }
         for (const log of (await logNames(folder)).filter((one) => name === undefined || one === name)) {
           const follower = follow.get(log) ?? new LogFollower(folder, log);
           follow.set(log, follower);
