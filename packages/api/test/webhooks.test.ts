@@ -134,6 +134,7 @@ describe('a webhook', () => {
       ['http://[fd00:ec2::23]/', 'no receiver'],
       ['http://[fd20:ce::254]/', 'no receiver'],
       ['http://100.100.100.200/', 'no receiver'],
+      ['http://168.63.129.16/', 'no receiver'],
     ] as const) {
       expect(await message({ url })).toEqual([400, expect.stringContaining(problem)]);
     }

@@ -13,9 +13,10 @@ REFUSED.addSubnet('169.254.0.0', 16, 'ipv4');
 REFUSED.addSubnet('224.0.0.0', 3, 'ipv4');
 REFUSED.addSubnet('fe80::', 10, 'ipv6');
 REFUSED.addSubnet('ff00::', 8, 'ipv6');
-// Metadata outside the link: AWS (fd00:ec2::254 and its kin), Google, Alibaba, Oracle.
+// Metadata outside the link: AWS (fd00:ec2::254 and its kin), Google, Azure's host, Alibaba, Oracle.
 REFUSED.addSubnet('fd00:ec2::', 32, 'ipv6');
 REFUSED.addSubnet('fd20:ce::', 32, 'ipv6');
+REFUSED.addAddress('168.63.129.16', 'ipv4');
 REFUSED.addAddress('100.100.100.200', 'ipv4');
 REFUSED.addAddress('192.0.0.192', 'ipv4');
 // IPv6 that carries IPv4 (compatible, NAT64, 6to4) leads to all of the above; ::1, this machine, lies in the first.
