@@ -1,4 +1,5 @@
-import { type Db, type Deployment, deleteReplicaDisks } from '@godwit/store';
+import type { InstanceInfo } from '@godwit/domain';
+import { type Db, type Deployment, deleteReplicaDisks, markMigrated } from '@godwit/store';
 import { sql } from 'kysely';
 
 /** Kinds of things that a running instance is made of. */
@@ -6,11 +7,18 @@ const OF_AN_INSTANCE = ['instance', 'disk', 'network', 'file'];
 
 /**
  * An instance that was brought to its end belongs to its user: the ledger keeps what it is made of for ever. Disks that were
- * not cloned are part of it, so the transfer forgets them and its next execution is a full copy to new ones. One
- * transaction; done already is success.
+ * not cloned are part of it, so the transfer forgets them and its next execution is a full copy to new ones. In the
+ * inventory its source counts as migrated. One transaction; done already is success.
+ *
+ * @param instance as the transfer names it
+ * @param source what it is at its origin
  */
-export async function handOver(db: Db, deployment: Deployment, instance: string): Promise<void> {
+export async function handOver(db: Db, deployment: Deployment, instance: string, source: InstanceInfo): Promise<void> {
   await db.transaction().execute(async (trx) => {
+    const { id, name, num_cpu, memory_mb, os_type } = source;
+    const seen = { externalId: id, name, data: { id, name, num_cpu, memory_mb, os_type } };
+    const owner = { projectId: deployment.project_id, endpointId: deployment.origin_endpoint_id };
+    await markMigrated(trx, owner, 'instance', seen);
     const keepForever = trx
       .updateTable('ledger')
       .set({ keep: 'forever', updated_at: sql<Date>`now()` })

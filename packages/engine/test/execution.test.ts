@@ -3,7 +3,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { checkReceipt } from '@godwit/disk';
 import type { JsonObject } from '@godwit/domain';
-import { getDeployment, getSetting, getTransfer, listReceipts, listReplicaDisks } from '@godwit/store';
+import { getDeployment, getSetting, getTransfer, listReceipts, listReplicaDisks, listResources } from '@godwit/store';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { receiptKeySetting } from '../src/receipt-signer.ts';
 import { expectEqualDisks, fileOf, MIB, rewrite, sparseBytes } from './disk-files.ts';
@@ -120,6 +120,8 @@ test('an automatic deployment starts when its execution completes and tells what
   });
   const done = await getDeployment(it.db, pending?.id ?? '');
   expect(done?.transfer_result).toMatchObject({ auto: { running: true } });
+  const inventory = await listResources(it.db, it.projectId, { endpointId: origin, name: 'auto' });
+  expect(inventory).toMatchObject([{ kind: 'instance', external_id: 'auto', migrated: true }]);
   expect((await it.ledger()).filter((line) => line.includes('disk_snapshot'))).toEqual([]);
 });
 
@@ -143,6 +145,7 @@ test('a test failover lives until its deployment is deleted, and replication goe
   expect(await it.until(deployed.executionId)).toBe('COMPLETED');
   const found = () => readdirSync(it.folder('dst')).filter((name) => name.startsWith('test-drill'));
   expect(found()).toHaveLength(1);
+  expect(await listResources(it.db, it.projectId, { name: 'drill', migrated: true })).toEqual([]);
 
   rewrite(it, 'drill', 'vda', 5_000);
   const next = await it.engine.executeTransfer({ transferId: transfer.id });

@@ -13,7 +13,7 @@ const list = buildCommand<
   [],
   CliContext
 >({
-  docs: docs('List the inventory: instances, volumes and networks of all endpoints', [
+  docs: docs('List the inventory: instances as the last listing of each endpoint saw them, and which were migrated', [
     'godwit resource list --kind instance --not-migrated',
     'godwit resource list --endpoint lab -f csv',
   ]),

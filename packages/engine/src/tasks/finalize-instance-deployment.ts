@@ -10,7 +10,9 @@ export default async function finalizeInstanceDeployment(context: TaskContext) {
   const became = await target.finalizeInstance(call, deployRequest(context), recall(context, 'deployed'));
   await worker.reach('FINALIZE_INSTANCE_DEPLOYMENT:booted');
   if (deployment !== null && !deployment.test) {
-    await whileDatabaseIsAway(retry, () => handOver(worker.db, deployment, task.instance));
+    await whileDatabaseIsAway(retry, () =>
+      handOver(worker.db, deployment, task.instance, recall(context, 'export_info')),
+    );
   }
   context.say(`${became.name} ${became.running ? 'runs' : 'is ready'} at the target`);
   return note({ transfer_result: became });
