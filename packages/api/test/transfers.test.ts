@@ -304,7 +304,9 @@ describe('a list of transfers', () => {
       expect((await get(`sort_key=${key}&sort_dir=asc&limit=1`))[0], key).toBe(200);
     }
     expect((await get('status=FLYING'))[0]).toBe(400);
-    expect((await get('status=SCHEDULED'))[0]).toBe(200);
+    for (const status of ['SCHEDULED', 'UNEXECUTED', 'PENDING', 'COMPLETED']) {
+      expect((await get(`status=${status}`))[0], status).toBe(200);
+    }
     expect((await get('show_deleted=maybe&limit=1'))[0]).toBe(200);
     const sorted = (await api.member.get('/transfers?sort_key=notes&sort_dir=asc&sort_key=id&sort_dir=desc')).json();
     const notes = sorted.transfers.map((t: { notes: string | null }) => t.notes ?? '');
