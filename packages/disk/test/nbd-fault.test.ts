@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GodwitError } from '@godwit/domain';
 import { describe, expect, it } from 'vitest';
@@ -103,11 +106,22 @@ describe('errors of the server', () => {
   });
 });
 
+/** Has nbdkit's pause filter hold back every answer (`p`) or go on (`r`), and waits until it does. */
+async function tell(control: string, word: 'p' | 'r'): Promise<void> {
+  const socket = connect(control);
+  socket.write(word);
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  expect(answer.toString()).toBe(word.toUpperCase());
+}
+
 describe('an aborted request', () => {
   it('settles at once and its late reply never touches the buffer', async () => {
     await using folder = await scratch();
-    await using server = await nbdkit(folder.path, ['--filter=delay', 'pattern', '4M', 'rdelay=300ms']);
+    const control = `${folder.path}/c`;
+    await using server = await nbdkit(folder.path, ['--filter=pause', 'pattern', '4M', `pause-control=${control}`]);
     const disk = await openDisk({ ...server.address, readOnly: true });
+    await tell(control, 'p');
     const into = Buffer.alloc(524_288, 0xee);
     const aborting = new AbortController();
     const reads = Array.from({ length: 4 }, () => disk.read(0, into, aborting.signal));
@@ -116,6 +130,7 @@ describe('an aborted request', () => {
     await sleep(30);
     aborting.abort();
     const results = await Promise.allSettled(reads);
+    await tell(control, 'r');
     expect(results.map((result) => result.status)).toEqual(['rejected', 'rejected', 'rejected', 'rejected']);
     await expect(reads[0]).rejects.toMatchObject({ code: 'CANCELED' });
     await keptRead;
@@ -141,8 +156,11 @@ describe('an aborted request', () => {
 
   it('that writes cannot overtake a later write to the same bytes', async () => {
     await using folder = await scratch();
-    // Each write takes as long as its first byte says, in 100 ms: an overtaken one would land last.
-    const pwrite = `f=$(mktemp -p ${folder.path}); cat >$f; d=$(od -An -tu1 -N1 $f | tr -d ' '); sleep 0.$d; dd if=$f of=${folder.path}/disk bs=1 seek=$4 conv=notrunc 2>/dev/null; rm $f`;
+    // A write of nines is held until the file `go` is there: an overtaken one would land last.
+    const go = `${folder.path}/go`;
+    const held = `d=$(od -An -tu1 -N1 $f | tr -d ' '); while [ $d = 9 ] && [ ! -e ${go} ]; do sleep 0.01; done`;
+    const pwrite = `f=$(mktemp ${folder.path}/w-XXXXXX); cat >$f; ${held}; dd if=$f of=${folder.path}/disk bs=1 seek=$4 conv=notrunc 2>/dev/null; rm $f`;
+    const underWay = () => readdirSync(folder.path).filter((name) => name.startsWith('w-')).length;
     const script = [
       'get_size=echo 4096',
       'thread_model=echo parallel',
@@ -156,11 +174,15 @@ describe('an aborted request', () => {
     const aborting = new AbortController();
     const first = disk.write(0, Buffer.alloc(512, 9), aborting.signal);
     first.catch(() => undefined);
-    await sleep(50);
+    while (underWay() === 0) await sleep(5);
     aborting.abort();
     await expect(first).rejects.toMatchObject({ code: 'CANCELED' });
-    await disk.write(0, Buffer.alloc(512, 1));
-    await sleep(1_200);
+    const second = disk.write(0, Buffer.alloc(512, 1));
+    // Time for one that overtakes to do so.
+    await Promise.race([second, sleep(300)]);
+    writeFileSync(go, '');
+    await second;
+    while (underWay() > 0) await sleep(5);
     const into = Buffer.alloc(512);
     await disk.read(0, into);
     expect(into[0]).toBe(1);
