@@ -74,11 +74,13 @@ export async function pushAgent(request: AgentRequest): Promise<Agent> {
   const { signal } = request;
   const connection = await SshConnection.open(request, signal, request.waitMs);
   try {
+    const plugging = Promise.resolve(request.plug?.());
+    const starting = install(connection, request).then((place) => start(connection, request, place, plugging));
     // Both to their ends: nothing may be plugged in behind the back of a caller who has seen this fail.
-    const [installed, plugged] = await Promise.allSettled([install(connection, request), request.plug?.()]);
+    const [started, plugged] = await Promise.allSettled([starting, plugging]);
     if (plugged.status === 'rejected') throw plugged.reason;
-    if (installed.status === 'rejected') throw installed.reason;
-    return await start(connection, request, installed.value.folder, installed.value.root);
+    if (started.status === 'rejected') throw started.reason;
+    return started.value;
   } catch (error) {
     await connection.close();
     throw error;
@@ -86,7 +88,12 @@ export async function pushAgent(request: AgentRequest): Promise<Agent> {
 }
 
 /** Its folder there, and whether the user is root. */
-async function install(connection: SshConnection, request: AgentRequest): Promise<{ folder: string; root: boolean }> {
+interface Place {
+  folder: string;
+  root: boolean;
+}
+
+async function install(connection: SshConnection, request: AgentRequest): Promise<Place> {
   const { signal, label } = request;
   const look = 'uname -m; id -u; command -v zstd >/dev/null 2>&1 && echo zstd || echo gzip; ls "$HOME/.godwit-agent"';
   const [machine = '', user = '', format = '', ...present] = (await connection.run(look, { signal })).stdout.split(
@@ -110,13 +117,21 @@ async function install(connection: SshConnection, request: AgentRequest): Promis
   return { folder, root: user === '0' };
 }
 
-async function start(connection: SshConnection, request: AgentRequest, folder: string, root: boolean): Promise<Agent> {
+/** Starts it while the devices are being plugged in; it is told of them when they are. */
+async function start(
+  connection: SshConnection,
+  request: AgentRequest,
+  { folder, root }: Place,
+  plugging: Promise<void>,
+): Promise<Agent> {
   const { signal, label } = request;
   const program = `env UV_THREADPOOL_SIZE=${THREADS} ${folder}/node ${folder}/main.js`;
   const child = connection.spawn(`exec ${root ? '' : 'sudo -n '}${program}`);
   const ended = Promise.race([exitOf(child), connection.ended]);
   let heart: NodeJS.Timeout | undefined;
+  let closed = false;
   const close = async () => {
+    closed = true;
     clearInterval(heart);
     // The end of its input ends it; by then its locks are free.
     child.stdin?.end();
@@ -129,10 +144,13 @@ async function start(connection: SshConnection, request: AgentRequest, folder: s
     const devices = Object.entries(request.devices).map(([id, device]) => ({ id, ...device }));
     const waitMs = request.deviceWaitMs ?? DEVICE_WAIT_MS;
     const configuration = { token, devices, allowFiles: request.allowFiles ?? false, waitMs, silenceMs: SILENCE_MS };
-    child.stdin?.write(`${JSON.stringify(configuration)}\n`);
-    heart = setInterval(() => child.stdin?.write('.'), HEARTBEAT_MS);
-    heart.unref();
-    const greeting = await greetingOf(child, label, waitMs * devices.length + GREETING_MS, signal);
+    const told = plugging.then(() => {
+      if (closed) return;
+      child.stdin?.write(`${JSON.stringify(configuration)}\n`);
+      heart = setInterval(() => child.stdin?.write('.'), HEARTBEAT_MS);
+      heart.unref();
+    });
+    const greeting = await greetingOf(child, label, told, waitMs * devices.length + GREETING_MS, signal);
     const socket = await connection.forward(greeting.port, signal);
     const tokenFile = writePrivate(join(connection.folder, 'token'), token);
     const compress = request.compress ?? true;
@@ -150,10 +168,11 @@ async function start(connection: SshConnection, request: AgentRequest, folder: s
   }
 }
 
-/** The agent's first line. */
+/** The agent's first line, at most `timeoutMs` after it was told what to serve. */
 function greetingOf(
   child: ChildProcess,
   label: string,
+  told: Promise<void>,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<{ port: number; devices: Record<string, { size: number }> }> {
@@ -165,7 +184,11 @@ function greetingOf(
       reject(error);
     };
     const onAbort = () => give(new GodwitError('CANCELED', label));
-    const timer = setTimeout(() => give(failed(label, 'the agent does not greet')), timeoutMs);
+    let timer: NodeJS.Timeout | undefined;
+    let finished = false;
+    told.then(() => {
+      if (!finished) timer = setTimeout(() => give(failed(label, 'the agent does not greet')), timeoutMs);
+    }, give);
     const onEnd = () => give(failed(label, `the agent ended: ${complaint.trim().slice(0, 500) || 'it said nothing'}`));
     const onData = (chunk: Buffer) => {
       said += chunk.toString('utf8');
@@ -182,6 +205,7 @@ function greetingOf(
       }
     };
     const finish = () => {
+      finished = true;
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
       child.stdout?.off('data', onData).resume();

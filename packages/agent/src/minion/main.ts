@@ -22,11 +22,14 @@ const SLOT_BYTES = 524_288;
 /** 32 MiB in all. */
 const SLOTS = 64;
 const MAX_CONFIGURATION = 1_048_576;
+/** The devices may still have to be plugged in. */
+const CONFIGURATION_MS = 1_800_000;
 
 let line = '';
 let watchdog: NodeJS.Timeout | null = null;
 
 const end = (): never => process.exit(0);
+const unconfigured = setTimeout(end, CONFIGURATION_MS);
 process.stdin.on('end', end);
 process.stdin.on('close', end);
 process.stdin.on('error', end);
@@ -42,6 +45,7 @@ process.stdin.on('data', (chunk: Buffer) => {
   // Signs of life may have come along.
   const configuration = JSON.parse(line.slice(0, line.indexOf('\n'))) as Configuration;
   line = '';
+  clearTimeout(unconfigured);
   watchdog = setTimeout(end, configuration.silenceMs);
   start(configuration).catch((error) => {
     const refusal =
