@@ -6,7 +6,7 @@ import { openCloud } from './connection.ts';
 import { isMarked, marksOf } from './mark.ts';
 import { diskName, ownVolume, type VolumeReplica, volumeReplicas } from './replica.ts';
 import { deleteSnapshot, deleteVolume } from './source-things.ts';
-import { findOrCreate, snapshotReady, volumeReady } from './wait.ts';
+import { findOrCreate, orNull, snapshotReady, volumeReady } from './wait.ts';
 
 /** See `TargetProvider.snapshotDisks`. Staged files need none: what is deployed is always a copy of them. */
 export async function snapshotDisks(ctx: ProviderContext, key: string, disks: TargetDisk[]): Promise<TargetDisk[]> {
@@ -58,6 +58,8 @@ async function restoreDisk(
   try {
     await cloud.volumes.action(volume.id, { revert: { snapshot_id: snapshot.id } });
     await volumeReady(cloud, volume.id, 'available', replica.id);
+    // Not twice: with NFS Cinder copies over the newest file of the chain, after which the snapshot cannot be read again.
+    await cloud.volumes.addMetadata(volume.id, { godwit_restored: key });
     return disk;
   } catch (error) {
     if (!(error instanceof GodwitError) || error.kind === 'retryable' || error.kind === 'canceled') throw error;
@@ -87,7 +89,8 @@ async function restoreDisk(
   );
   await volumeReady(cloud, made.id, 'available', replica.id);
   await ctx.ledger.made(entry, { ...handle, volume: made.id });
-  await deleteSnapshot(cloud, snapshot.id);
+  const old = await orNull(cloud.volumes.volume(volume.id));
+  if (old?.status !== 'error') await deleteSnapshot(cloud, snapshot.id);
   await deleteVolume(cloud, volume.id);
   return { ...disk, handle: { ...handle, volume: made.id } };
 }

@@ -72,7 +72,7 @@ export const sourceEnvironmentSchema = Type.Object(
         title: 'Freeze file systems',
         default: 'auto',
         description:
-          'Through the guest agent, for instances booted from a volume whose image has hw_qemu_guest_agent. always: refuse the run where that cannot be',
+          'Through the guest agent, for instances booted from a volume whose image has hw_qemu_guest_agent and os_require_quiesce. auto: go on without where that fails, and say so; always: refuse the run',
       }),
     ),
     ephemeral_disks: Type.Optional(
@@ -101,6 +101,14 @@ export const destinationEnvironmentSchema = Type.Object(
     volume_type: name(
       'Volume type',
       'For disks that the storage mappings do not name. Absent: the default of the cloud',
+    ),
+    new_volumes: Type.Optional(
+      choice(['zero', 'trust'], {
+        title: 'New volumes',
+        default: 'zero',
+        description:
+          'zero: they are read once, and what is not zero is overwritten; trust: the back end gives volumes that read as zeroes (Ceph, NFS, thin LVM), which spares that pass',
+      }),
     ),
     availability_zone: name(
       'Availability zone',

@@ -1,12 +1,17 @@
 import { GodwitError } from '@godwit/domain';
 import type { LedgerEntry, ProviderContext, Snapshot } from '@godwit/provider';
-import { Type } from 'typebox';
-import { Value } from 'typebox/value';
 import type { Cloud } from './client/cloud.ts';
 import type { SourceEnvironment } from './environment.ts';
 import { type FoundServer, GIB, isRunning, ROOT_DISK } from './inventory.ts';
 import { marksOf, PREFIX } from './mark.ts';
-import { type FrozenDisk, freezeRoot, freezeVolume, frozenVolumes } from './source-things.ts';
+import {
+  type FrozenDisk,
+  freezeRoot,
+  freezeVolume,
+  frozenVolumes,
+  novaSnapshots,
+  removeFrozen,
+} from './source-things.ts';
 import { snapshotReady, waitUntil } from './wait.ts';
 
 /** All disks of an instance, frozen. */
@@ -56,7 +61,11 @@ async function isOneGroup(cloud: Cloud, found: FoundServer): Promise<boolean> {
   }
 }
 
-/** Freezes all disks under a key. What is frozen under it already is kept. */
+/**
+ * Freezes all disks under a key. What is frozen under it already is kept.
+ *
+ * @param strict refuse where the guest's file systems cannot be frozen after all
+ */
 export async function freeze(
   cloud: Cloud,
   ctx: ProviderContext,
@@ -64,10 +73,17 @@ export async function freeze(
   found: FoundServer,
   way: FreezeWay,
   entry: LedgerEntry,
+  strict: boolean,
 ): Promise<Frozen> {
   switch (way) {
     case 'nova':
-      return frozenByNova(cloud, key, found);
+      return frozenByNova(cloud, key, found).catch(async (error: unknown) => {
+        if (strict || !(error instanceof GodwitError) || error.code !== 'PLATFORM_ERROR') throw error;
+        // The agent does not answer, or the back end has the hypervisor snapshot, which freezes again and is refused.
+        ctx.progress(`The file systems of ${found.server.name} cannot be frozen (${error.message}); its disks are`);
+        await removeFrozen(cloud, key);
+        return frozenTogether(cloud, key, found, 'crash');
+      });
     case 'group':
       return frozenAsGroup(cloud, key, found);
     case 'pause':
@@ -169,16 +185,10 @@ async function frozenAsGroup(cloud: Cloud, key: string, found: FoundServer): Pro
   return { disks: await disksOf(cloud, key, found), from, to: from, consistency: 'crash' };
 }
 
-const mappingSchema = Type.Array(Type.Object({ snapshot_id: Type.Optional(Type.Union([Type.String(), Type.Null()])) }));
-
 async function frozenByNova(cloud: Cloud, key: string, found: FoundServer): Promise<Frozen> {
   const from = Date.now();
-  const image = await cloud.images.image(await freezeRoot(cloud, key, found.server.id));
-  const text: unknown = Reflect.get(image, 'block_device_mapping');
-  const mapping: unknown = typeof text === 'string' ? JSON.parse(text) : text;
-  const entries = Value.Check(mappingSchema, mapping) ? mapping : [];
-  for (const { snapshot_id: id } of entries) {
-    if (!id) continue;
+  await freezeRoot(cloud, key, found.server.id);
+  for (const { id } of await novaSnapshots(cloud, key)) {
     await snapshotReady(cloud, id);
     await cloud.volumes.addSnapshotMetadata(id, marksOf(key, 'source'));
   }

@@ -40,6 +40,11 @@ export function isMarked(
   return metadata?.godwit_key === key && (role === undefined || metadata.godwit_role === role);
 }
 
+/** True when Godwit made the thing, under whatever key. */
+export function isOurs(metadata: Readonly<Record<string, unknown>> | null | undefined): boolean {
+  return typeof metadata?.godwit_key === 'string';
+}
+
 /** The mark of Neutron's things, which have tags and no metadata. */
 export function tagOf(key: string): string {
   return `godwit_key=${checkKey(key)}`;

@@ -4,7 +4,7 @@ import { takeFromMinions } from './attachment.ts';
 import type { Volume, VolumeSnapshot } from './client/block-storage.ts';
 import type { Cloud } from './client/cloud.ts';
 import type { Image } from './client/image.ts';
-import { checkKey, digest, isMarked, marksOf, PREFIX } from './mark.ts';
+import { checkKey, digest, isMarked, isOurs, marksOf, PREFIX } from './mark.ts';
 import { removeMinion } from './minion.ts';
 import { findOrCreate, gone, makeReady, orNull, snapshotReady, volumeReady, waitUntil } from './wait.ts';
 
@@ -22,6 +22,11 @@ export function sourceName(key: string, disk: string): string {
 export async function frozenVolumes(cloud: Cloud, key: string): Promise<Map<string, VolumeSnapshot>> {
   const found = await cloud.volumes.snapshots({ metadata: JSON.stringify({ godwit_key: key }) });
   return new Map(found.filter(({ metadata }) => isMarked(metadata, key)).map((one) => [one.volume_id, one]));
+}
+
+/** Volume snapshots that Nova made with the server snapshot of a key; they bear its name, and no mark at first. */
+export function novaSnapshots(cloud: Cloud, key: string): Promise<VolumeSnapshot[]> {
+  return cloud.volumes.snapshots({ name: `snapshot for ${PREFIX}${checkKey(key)}` });
 }
 
 /** Images of a key: the server snapshot, and what was made of volumes to be read by Glance. */
@@ -127,11 +132,16 @@ export async function removeSource(cloud: Cloud, ctx: ProviderContext, key: stri
   await ctx.ledger.removed('export', `${PREFIX}m-${key}`);
   const volumes = await sourceVolumes(cloud, key);
   await Promise.all(volumes.map((volume) => deleteVolume(cloud, volume.id)));
+  await removeFrozen(cloud, key);
+}
+
+/** Removes the snapshots of a key and the images that hold frozen bytes. */
+export async function removeFrozen(cloud: Cloud, key: string): Promise<void> {
   const images = await frozenImages(cloud, key);
   await Promise.all(images.map((image) => orNull(cloud.images.deleteImage(image.id))));
   for (const group of await groupSnapshots(cloud, key)) await orNull(cloud.volumes.deleteGroupSnapshot(group.id));
-  const snapshots = [...(await frozenVolumes(cloud, key)).values()];
-  for (const snapshot of snapshots) {
+  const marked = [...(await frozenVolumes(cloud, key)).values()];
+  for (const snapshot of [...marked, ...(await novaSnapshots(cloud, key))]) {
     if (snapshot.group_snapshot_id) continue;
     await deleteSnapshot(cloud, snapshot.id);
   }
@@ -148,7 +158,12 @@ async function groupSnapshots(cloud: Cloud, key: string) {
   }
 }
 
-/** Deletes a volume when nothing holds it any more, and waits until it is gone. A minion that still holds it lets go. */
+/**
+ * Deletes a volume when nothing holds it any more, and waits until it is gone. A minion that still holds it lets go.
+ *
+ * One in error goes together with its snapshots where all are ours: some back ends (Cinder's NFS driver) delete no
+ * snapshot of a volume in error.
+ */
 export async function deleteVolume(cloud: Cloud, id: string): Promise<void> {
   await takeFromMinions(cloud, id);
   const object = `volume ${id} of ${cloud.label}`;
@@ -159,12 +174,29 @@ export async function deleteVolume(cloud: Cloud, id: string): Promise<void> {
     (volume) => volume === null || volume.status === 'available' || volume.status.startsWith('error'),
   );
   if (seen === null) return;
-  await orNull(cloud.volumes.deleteVolume(id));
+  await orNull(cloud.volumes.deleteVolume(id, seen.status === 'error' && (await hasOnlyOurSnapshots(cloud, id))));
   await gone(cloud, object, () => cloud.volumes.volume(id));
 }
 
+async function hasOnlyOurSnapshots(cloud: Cloud, volume: string): Promise<boolean> {
+  const snapshots = await cloud.volumes.snapshots({ volume_id: volume });
+  return snapshots.length > 0 && snapshots.every(({ metadata }) => isOurs(metadata));
+}
+
+/**
+ * Deletes a snapshot and waits until it is gone. Gone already is success.
+ *
+ * @throws PLATFORM_ERROR its volume is in error: asked to delete it all the same, some back ends leave it in a state that
+ * only an administrator can change. {@link deleteVolume} takes both.
+ */
 export async function deleteSnapshot(cloud: Cloud, id: string): Promise<void> {
-  if ((await orNull(cloud.volumes.snapshot(id))) === null) return;
+  const snapshot = await orNull(cloud.volumes.snapshot(id));
+  if (snapshot === null) return;
+  const volume = await orNull(cloud.volumes.volume(snapshot.volume_id));
+  if (volume?.status === 'error') {
+    const object = `volume snapshot ${id} of ${cloud.label}`;
+    throw new GodwitError('PLATFORM_ERROR', object, { reason: `its volume ${volume.id} is in error` });
+  }
   await orNull(cloud.volumes.deleteSnapshot(id));
   await gone(cloud, `volume snapshot ${id} of ${cloud.label}`, () => cloud.volumes.snapshot(id));
 }

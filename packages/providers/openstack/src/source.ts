@@ -136,7 +136,7 @@ async function snapshot(ctx: ProviderContext, request: SnapshotRequest): Promise
   const name = `${PREFIX}${key}`;
   const entry = await ctx.ledger.intend('snapshot', name, { server: found.server.id, key, paused: false });
   const way: FreezeWay = before ? 'together' : await wayOf(cloud, found, environment);
-  const { disks, ...now } = await freeze(cloud, ctx, key, found, way, entry);
+  const { disks, ...now } = await freeze(cloud, ctx, key, found, way, entry, environment.quiesce === 'always');
   // The same moment for the same key, also for a worker that finds it frozen.
   const moment = before && Value.Check(momentSchema, entry.handle.moment) ? entry.handle.moment : now;
   const frozen: Frozen = { disks, ...moment };

@@ -7,7 +7,7 @@ import type { Volume } from './client/block-storage.ts';
 import type { Cloud } from './client/cloud.ts';
 import { openCloud } from './connection.ts';
 import { deployInstance, finalizeInstance, removeInstance } from './deploy.ts';
-import { deleteDiskSnapshots, restoreDisks, snapshotDisks } from './disk-snapshot.ts';
+import { deleteDiskSnapshot, deleteDiskSnapshots, restoreDisks, snapshotDisks } from './disk-snapshot.ts';
 import { type DestinationEnvironment, destinationEnvironmentSchema } from './environment.ts';
 import { GIB } from './inventory.ts';
 import { checkKey, isMarked, marksOf } from './mark.ts';
@@ -137,7 +137,11 @@ async function createDisk(
       name,
       size: gibOf(disk.size_bytes),
       description: `Disk ${disk.id} of ${request.instance.name}`.slice(0, 255),
-      metadata: marksOf(key, 'replica', { godwit_transfer: transfer, godwit_disk: disk.id }),
+      metadata: marksOf(key, 'replica', {
+        godwit_transfer: transfer,
+        godwit_disk: disk.id,
+        ...(environment.new_volumes === 'trust' ? { godwit_zeroed: TRUSTED } : {}),
+      }),
       ...(type === null ? {} : { volume_type: type }),
       ...(environment.volume_availability_zone === undefined
         ? {}
@@ -151,13 +155,17 @@ async function createDisk(
     },
     async (made) => {
       // What was written to it is nobody's to throw away.
-      if (made.metadata?.godwit_zeroed === undefined) await deleteVolume(cloud, made.id);
+      if (isNew(made)) await deleteVolume(cloud, made.id);
     },
   );
   const handle = { ...base, volume: volume.id };
-  const zeroed = volume.metadata?.godwit_zeroed === undefined;
-  const known = { id: disk.id, size: volume.size * GIB, zeroed, handle };
+  const known = { id: disk.id, size: volume.size * GIB, zeroed: isNew(volume), handle };
   return volume.size * GIB < disk.size_bytes ? keepDisk(cloud, known, disk.size_bytes, environment) : known;
+}
+
+/** Nobody has opened it to write. */
+function isNew({ metadata }: Volume): boolean {
+  return metadata?.godwit_zeroed === undefined || metadata.godwit_zeroed === TRUSTED;
 }
 
 /** A disk of an earlier execution, grown where the source grew. */
@@ -258,7 +266,11 @@ async function openVolumes(ctx: ProviderContext, replicas: VolumeReplica[], read
     if (isHandedOver(volume)) {
       throw new GodwitError('CONFLICT', replica.object, { reason: 'an instance took its volume over' });
     }
+    const restored = volume.metadata?.godwit_restored;
+    // With NFS, deleting the snapshot that a volume was restored from takes what was written to the volume since.
+    if (restored !== undefined && !readOnly) await deleteDiskSnapshot(cloud, restored, volume.id);
     if (volume.metadata?.godwit_zeroed === undefined) fresh.push(replica);
+    else if (isNew(volume) && !readOnly) await cloud.volumes.addMetadata(volume.id, { godwit_zeroed: 'yes' });
   }
   const minion = await (pooledMinion(cloud, ctx) ?? openMinion(cloud, ctx, first.key, first.environment));
   const serve = (list: VolumeReplica[], onlyRead: boolean) =>
@@ -273,6 +285,8 @@ async function openVolumes(ctx: ProviderContext, replicas: VolumeReplica[], read
   return readOnly ? serve(replicas, true) : zeroed(cloud, ctx, fresh, () => serve(replicas, false));
 }
 
+/** `godwit_zeroed` of a volume that is taken for zero unseen, until somebody opens it to write; then `yes`. */
+const TRUSTED = 'trusted';
 /** Bytes zeroed by one request: a busy minion may have to read or to write each of them before it replies. */
 const ZERO_STEP = 32 * 1_048_576;
 

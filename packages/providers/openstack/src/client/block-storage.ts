@@ -112,8 +112,11 @@ export class BlockStorage extends Service {
     return (await this.read(Type.Object({ volume: volumeSchema }), request)).volume;
   }
 
-  async deleteVolume(id: string): Promise<void> {
-    await this.send({ method: 'DELETE', path: `/volumes/${id}`, object: this.name(`volume ${id}`), version: VERSION });
+  /** @param cascade its snapshots, too */
+  async deleteVolume(id: string, cascade = false): Promise<void> {
+    const query = cascade ? { cascade: 'true' } : {};
+    const object = this.name(`volume ${id}`);
+    await this.send({ method: 'DELETE', path: `/volumes/${id}`, query, object, version: VERSION });
   }
 
   /** `os-extend`, `os-set_bootable`, `revert`, ...: done when the status says so. */
