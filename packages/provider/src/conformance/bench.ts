@@ -193,16 +193,34 @@ export async function withDisk<T>(
 ): Promise<T> {
   const opened = await opening;
   try {
-    const address = opened.addresses[id];
-    ensure(address !== undefined, `no address for disk ${id}`);
-    const disk = await openDisk(address, { label: `disk ${id}` });
-    try {
-      return await work(disk);
-    } finally {
-      await disk.close();
-    }
+    return await withServed(opened, id, work);
   } finally {
     await opened.close();
+  }
+}
+
+/** Opens disks together, works with one after the other and closes all. */
+export async function withDisks(
+  opening: Promise<OpenDisks>,
+  ids: readonly string[],
+  work: (disk: Disk, id: string) => Promise<void>,
+): Promise<void> {
+  const opened = await opening;
+  try {
+    for (const id of ids) await withServed(opened, id, (disk) => work(disk, id));
+  } finally {
+    await opened.close();
+  }
+}
+
+async function withServed<T>(opened: OpenDisks, id: string, work: (disk: Disk) => Promise<T>): Promise<T> {
+  const address = opened.addresses[id];
+  ensure(address !== undefined, `no address for disk ${id}`);
+  const disk = await openDisk(address, { label: `disk ${id}` });
+  try {
+    return await work(disk);
+  } finally {
+    await disk.close();
   }
 }
 

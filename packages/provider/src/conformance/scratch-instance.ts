@@ -1,6 +1,6 @@
 import type { InstanceInfo } from '@godwit/domain';
 import type { DeployRequest, ProviderContext, TargetDisk, TargetRequest } from '../provider.ts';
-import { type Bench, bytesOf, ensure, pattern, same, withDisk } from './bench.ts';
+import { type Bench, bytesOf, ensure, pattern, same, withDisks } from './bench.ts';
 
 /** Sizes, bytes: one round, one that no block size divides. */
 const sizes = [8_388_608, 4_194_304 + 512];
@@ -78,12 +78,10 @@ export async function withScratchDisks<T>(
 
 /** Writes known bytes into each disk, as the copy engine does: by range, then a flush. */
 export async function fillDisks(bench: Bench, ctx: ProviderContext, disks: TargetDisk[], seed: number): Promise<void> {
-  for (const disk of disks) {
-    await withDisk(bench.target.openDisks(ctx, [disk], false), disk.id, async (opened) => {
-      await opened.write(MARK_AT, pattern(seed, MARK_LENGTH));
-      await opened.flush();
-    });
-  }
+  await withDisks(bench.target.openDisks(ctx, disks, false), ids(disks), async (opened) => {
+    await opened.write(MARK_AT, pattern(seed, MARK_LENGTH));
+    await opened.flush();
+  });
 }
 
 /** Which seed each disk was last filled with is what the platform must remember. */
@@ -94,10 +92,10 @@ export async function ensureFilled(
   seed: number,
   when: string,
 ): Promise<void> {
-  for (const disk of disks) {
-    const seen = await withDisk(bench.target.openDisks(ctx, [disk], true), disk.id, (opened) =>
-      bytesOf(opened, MARK_AT, MARK_LENGTH),
-    );
-    ensure(same(seen, pattern(seed, MARK_LENGTH)), `disk ${disk.id} reads other bytes ${when}`);
-  }
+  await withDisks(bench.target.openDisks(ctx, disks, true), ids(disks), async (opened, id) => {
+    const seen = await bytesOf(opened, MARK_AT, MARK_LENGTH);
+    ensure(same(seen, pattern(seed, MARK_LENGTH)), `disk ${id} reads other bytes ${when}`);
+  });
 }
+
+const ids = (disks: readonly TargetDisk[]): string[] => disks.map(({ id }) => id);

@@ -10,6 +10,7 @@ import {
   pattern,
   same,
   withDisk,
+  withDisks,
 } from './bench.ts';
 
 /** Snapshots and reading. */
@@ -34,14 +35,12 @@ export const snapshotChecks: Check[] = [
         ensure(!Number.isNaN(Date.parse(snapshot.takenAt)), `takenAt is no time: ${snapshot.takenAt}`);
         const opened = await bench.source.open(ctx, snapshot);
         await opened.close();
-        for (const { id, size } of snapshot.disks) {
-          const seen = await withDisk(bench.source.open(ctx, snapshot), id, async (disk) => {
-            ensure(disk.readOnly, `disk ${id} of a snapshot can be written`);
-            if (disk.size > 0) await bytesOf(disk, disk.size - 1, 1);
-            return disk.size;
-          });
-          ensure(seen === size, `disk ${id} serves ${seen} bytes of ${size}`);
-        }
+        const sizes = new Map(snapshot.disks.map(({ id, size }) => [id, size]));
+        await withDisks(bench.source.open(ctx, snapshot), [...sizes.keys()], async (disk, id) => {
+          ensure(disk.readOnly, `disk ${id} of a snapshot can be written`);
+          if (disk.size > 0) await bytesOf(disk, disk.size - 1, 1);
+          ensure(disk.size === sizes.get(id), `disk ${id} serves ${disk.size} bytes of ${sizes.get(id)}`);
+        });
         return `${snapshot.disks.length} disk(s), ${snapshot.consistency}-consistent`;
       }),
   },
@@ -73,12 +72,12 @@ export const snapshotChecks: Check[] = [
     run: async (bench) => {
       const instance = await bench.subjectInstance();
       return bench.withSnapshot(async (snapshot, ctx) => {
-        for (const { id, known } of instance.disks) {
-          const seen = await withDisk(bench.source.open(ctx, snapshot), id, (disk) =>
-            bytesOf(disk, known.offset, known.bytes.length),
-          );
-          ensure(same(seen, known.bytes), `disk ${id} reads other bytes`);
-        }
+        const known = new Map(instance.disks.map((disk) => [disk.id, disk.known]));
+        await withDisks(bench.source.open(ctx, snapshot), [...known.keys()], async (disk, id) => {
+          const { offset, bytes } = known.get(id) ?? { offset: 0, bytes: new Uint8Array(0) };
+          ensure(bytes.length > 0, `the subject tells no bytes of disk ${id}`);
+          ensure(same(await bytesOf(disk, offset, bytes.length), bytes), `disk ${id} reads other bytes`);
+        });
         return `${instance.disks.length} disk(s)`;
       });
     },
@@ -89,23 +88,22 @@ export const snapshotChecks: Check[] = [
     run: (bench) =>
       bench.withSnapshot(async (snapshot, ctx) => {
         let holes = 0;
-        for (const { id, size } of snapshot.disks) {
-          await withDisk(bench.source.open(ctx, snapshot), id, async (disk) => {
-            let at = 0;
-            for (const extent of await disk.extents(0, disk.size)) {
-              ensure(extent.offset === at && extent.length > 0, `disk ${id}: extents leave a gap at byte ${at}`);
-              at += extent.length;
-              if (extent.kind === 'data') continue;
-              holes++;
-              const bytes = await bytesOf(disk, extent.offset, Math.min(extent.length, 65_536));
-              ensure(
-                bytes.every((byte) => byte === 0),
-                `disk ${id}: data in a ${extent.kind} at ${extent.offset}`,
-              );
-            }
-            ensure(at === size, `disk ${id}: extents end at byte ${at} of ${size}`);
-          });
-        }
+        const ids = snapshot.disks.map(({ id }) => id);
+        await withDisks(bench.source.open(ctx, snapshot), ids, async (disk, id) => {
+          let at = 0;
+          for (const extent of await disk.extents(0, disk.size)) {
+            ensure(extent.offset === at && extent.length > 0, `disk ${id}: extents leave a gap at byte ${at}`);
+            at += extent.length;
+            if (extent.kind === 'data') continue;
+            holes++;
+            const bytes = await bytesOf(disk, extent.offset, Math.min(extent.length, 65_536));
+            ensure(
+              bytes.every((byte) => byte === 0),
+              `disk ${id}: data in a ${extent.kind} at ${extent.offset}`,
+            );
+          }
+          ensure(at === disk.size, `disk ${id}: extents end at byte ${at} of ${disk.size}`);
+        });
         return `${holes} empty extent(s)`;
       }),
   },
