@@ -27,6 +27,8 @@ export interface GuestOptions {
   name: string;
   /** Sizes in GiB of empty volumes that are attached. Default none. */
   volumes?: number[];
+  /** Image properties of the volume that it boots from: `hw_qemu_guest_agent`. */
+  properties?: Record<string, string>;
   /** Boots from a new volume of 1 GiB made from the guest's image. Default: from the image, on the host's local disk. */
   fromVolume?: boolean;
   /** Default `m1.nano`: 128 MiB, 1 GiB disk. */
@@ -34,6 +36,9 @@ export interface GuestOptions {
   /** Fixed address. Default: any. */
   ip?: string;
   metadata?: Record<string, string>;
+  tags?: string[];
+  /** Id of a server group. */
+  serverGroup?: string;
   /** A script that begins with `#!`; run once at the first boot. */
   userData?: string;
 }
@@ -47,6 +52,10 @@ export async function bootGuest(tenant: Tenant, options: GuestOptions): Promise<
   const bootVolume = options.fromVolume
     ? await createVolume(api, `${options.name}-root`, 1, { imageRef: tenant.cloud.guestImage })
     : undefined;
+  if (bootVolume !== undefined && options.properties !== undefined) {
+    const metadata = { 'os-set_image_metadata': { metadata: options.properties } };
+    await api.call('volumev3', 'POST', `/volumes/${bootVolume}/action`, metadata);
+  }
   const port = await api.one<{ id: string; mac_address: string; fixed_ips: { ip_address: string }[] }>(
     'network',
     'POST',
@@ -71,6 +80,7 @@ export async function bootGuest(tenant: Tenant, options: GuestOptions): Promise<
       key_name: tenant.keyName,
       networks: [{ port: port.id }],
       ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
+      ...(options.tags === undefined ? {} : { tags: options.tags }),
       ...(options.userData === undefined ? {} : { user_data: Buffer.from(options.userData).toString('base64') }),
       ...(bootVolume === undefined
         ? { imageRef: tenant.cloud.guestImage }
@@ -86,6 +96,7 @@ export async function bootGuest(tenant: Tenant, options: GuestOptions): Promise<
             ],
           }),
     },
+    ...(options.serverGroup === undefined ? {} : { 'os:scheduler_hints': { group: options.serverGroup } }),
   });
   await serverIs(api, id, 'ACTIVE');
   const floating = await floatTo(tenant, port.id);

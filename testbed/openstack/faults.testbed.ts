@@ -1,14 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Execution, Installation } from '../spine/installation.ts';
+import { volumeIs } from './cloud-guest.ts';
 import { type Cloud, runningClouds } from './clouds.ts';
 import { type Listing, listCloud } from './listing.ts';
 import {
   completed,
   connectionOf,
+  deploy,
   errorOf,
   forget,
   minionEnvironment,
@@ -28,6 +30,11 @@ interface Named {
   name: string;
 }
 
+interface NamedVolume extends Named {
+  size: number;
+  metadata: { godwit_role?: string };
+}
+
 /**
  * What goes wrong in a target cloud, played for real on one disk of a folder: each time the run says why it stops, or goes
  * on by itself, and nothing but the replica volume stays.
@@ -44,10 +51,15 @@ describe('faults of a cloud', () => {
 
   const everything = (): Promise<Listing> => listCloud(dst, { project: to.projectId, users: [to.credentials] });
   const run = async (): Promise<Execution> => godwit.ended(await godwit.execute(transfer));
+  const volumes = (): Promise<NamedVolume[]> => to.api.list('volumev3', '/volumes/detail', 'volumes');
   const replica = async (): Promise<string> => {
-    const volumes = await to.api.list<Named>('volumev3', '/volumes', 'volumes');
-    expect(volumes).toHaveLength(1);
-    return volumes[0]?.id ?? '';
+    const [one, ...others] = await volumes();
+    expect(others).toEqual([]);
+    return one?.id ?? '';
+  };
+  const removeServer = async (id: string): Promise<void> => {
+    await to.api.remove('compute', `/servers/${id}`);
+    await to.api.until('the server gone', ['compute', `/servers/${id}`, 'server'], (server) => server === null);
   };
   /** A flavor of that name; whoever is asked for it gets the newest. */
   const makeFlavor = async (ram: number): Promise<string> => {
@@ -56,7 +68,7 @@ describe('faults of a cloud', () => {
   };
   const removeFlavors = async (): Promise<void> => {
     for (const { id, name } of await to.admin.list<Named>('compute', '/flavors', 'flavors')) {
-      if (name === flavor) await to.admin.remove('compute', `/flavors/${id}`);
+      if (name === flavor || /^godwit-/.test(name)) await to.admin.remove('compute', `/flavors/${id}`);
     }
   };
 
@@ -65,8 +77,9 @@ describe('faults of a cloud', () => {
     folder = mkdtempSync(path.join(tmpdir(), 'gwflt-'));
     disk = path.join(folder, 'disk.raw');
     writeFileSync(disk, Buffer.concat([randomBytes(32 * MiB), Buffer.alloc(32 * MiB)]));
-    step('a tenant with the member role, and Godwit');
-    [to, godwit] = await Promise.all([createTenant(dst, 'faults'), Installation.start()]);
+    step('a tenant that may make flavors, and Godwit');
+    const roles = ['member', 'admin'];
+    [to, godwit] = await Promise.all([createTenant(dst, 'faults', { roles }), Installation.start()]);
     await to.quota('compute', { ram: -1 }); // the flavor that no host has room for is no matter of quota
     flavor = `${to.name}-minion`;
     const origin = await godwit.endpoint('folder', 'image', { path: folder });
@@ -74,11 +87,14 @@ describe('faults of a cloud', () => {
     before = without(await everything(), 'flavor');
     await makeFlavor(4_000_000);
     transfer = await godwit.transfer(origin, destination, ['disk.raw'], {
+      source_environment: { memory_mb: 144 },
       destination_environment: {
         ...minionEnvironment,
         minion_flavor: flavor,
         minion_network: to.network.name,
         network: 'none',
+        create_flavor: true,
+        boot_seconds: 0,
       },
       options: { rate_limit: 2 * MiB },
     });
@@ -113,9 +129,7 @@ describe('faults of a cloud', () => {
     step('minion deleted in mid-copy');
     const servers = await to.api.list<Named>('compute', '/servers', 'servers');
     expect(servers).toHaveLength(1);
-    const place = `/servers/${servers[0]?.id}`;
-    await to.api.remove('compute', place);
-    await to.api.until('the minion gone', ['compute', place, 'server'], (server) => server === null);
+    await removeServer(servers[0]?.id ?? '');
     const execution = await godwit.ended(route);
     step('copy done');
     completed(execution);
@@ -138,8 +152,43 @@ describe('faults of a cloud', () => {
     await remains(['volume']);
   });
 
-  it('leaves nothing when its transfer is deleted', async () => {
-    step('removing the transfer');
+  it('deploys with a flavor made for it where none fits exactly', async () => {
+    step('deployment');
+    const flavors = await everything();
+    await deploy(godwit, transfer);
+    const servers = await to.api.list<Named & { status: string; flavor: { vcpus: number; ram: number } }>(
+      'compute',
+      '/servers/detail',
+      'servers',
+    );
+    expect(servers).toMatchObject([{ status: 'ACTIVE', flavor: { vcpus: 1, ram: 144 } }]);
+    await onlyCame(godwit, flavors, everything, ['flavor', 'server', 'volume']);
+    step('the user removes what was deployed');
+    await removeServer(servers[0]?.id ?? '');
+    for (const { id, metadata } of await volumes()) {
+      if (metadata.godwit_role !== 'clone') continue;
+      await volumeIs(to.api, id, 'available');
+      await to.api.remove('volumev3', `/volumes/${id}`);
+    }
+    await remains(['volume']);
+  });
+
+  it('goes on where the disk outgrew its volume, which grows too, and leaves nothing when the transfer is deleted', async () => {
+    step('the disk grows');
+    const volume = await replica();
+    truncateSync(disk, 1024 * MiB + 4 * MiB);
+    const handle = openSync(disk, 'r+');
+    writeSync(handle, randomBytes(MiB), 0, MiB, 1024 * MiB);
+    closeSync(handle);
+    const route = await godwit.execute(transfer);
+    completed(await godwit.ended(route));
+    step('copied');
+    expect(await volumes()).toMatchObject([{ id: volume, size: 2 }]);
+    const receipts = await receiptsOf(godwit, route);
+    expect(receipts.map(({ result }) => result)).toEqual(['match']);
+    expect(receipts[0]?.bytes_sent).toBeLessThan(1.1 * MiB);
+    await remains(['volume']);
+    step('removing the replica disk');
     await forget(godwit, transfer);
     await remains([]);
   });

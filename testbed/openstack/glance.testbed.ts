@@ -5,12 +5,22 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { GuestReport } from '../guests/guest.ts';
-import { type Execution, Installation } from '../spine/installation.ts';
+import { Installation } from '../spine/installation.ts';
 import { askGuest, bootGuest, type CloudGuest, consoleReport, fillGuest, serverIs, ssh } from './cloud-guest.ts';
 import { type Cloud, runningClouds } from './clouds.ts';
 import { compareDisks, volumeFile } from './disk-files.ts';
 import { type Listing, listCloud } from './listing.ts';
-import { connectionOf, errorOf, onlyCame, receiptsOf, saveReceipt } from './migrating.ts';
+import {
+  completed,
+  connectionOf,
+  deploy,
+  errorOf,
+  forget,
+  onlyCame,
+  receiptsOf,
+  saveReceipt,
+  without,
+} from './migrating.ts';
 import { stepper } from './steps.ts';
 import { createTenant, type Tenant } from './tenant.ts';
 
@@ -51,18 +61,6 @@ describe('an instance that goes through Glance', () => {
       destination_environment: { data_path: 'glance', staging_folder: folder, keep_addresses: 'always' },
       network_map: { [from.network.name]: to.network.name },
     });
-
-  const deploy = async (): Promise<string> =>
-    (
-      await godwit.get<{ id: string }>('POST', '/deployments', 'deployment', {
-        deployment: { transfer_id: transfer },
-      })
-    ).id;
-
-  const completed = (execution: Execution): Execution => {
-    expect(execution.status, JSON.stringify(errorOf(execution))).toBe('COMPLETED');
-    return execution;
-  };
 
   beforeAll(async () => {
     ({ src, dst } = await runningClouds(inject('cloudsInstance')));
@@ -156,14 +154,14 @@ describe('an instance that goes through Glance', () => {
         fixed_ips: [{ subnet_id: to.network.subnet, ip_address: db.ip }],
       },
     });
-    await expect(godwit.deployed(await deploy())).rejects.toThrow(db.ip);
+    await expect(deploy(godwit, transfer)).rejects.toThrow(db.ip);
     await to.api.remove('network', `/ports/${id}`);
     await onlyCame(godwit, targetBefore, target, []);
   });
 
   it('boots in the other cloud and reports the same files, MAC and address on the console', async () => {
     step('deployment');
-    await godwit.deployed(await deploy());
+    await deploy(godwit, transfer);
     step('console of the deployed guest');
     const servers = await to.api.list<Named & { metadata: Record<string, string> }>(
       'compute',
@@ -180,14 +178,10 @@ describe('an instance that goes through Glance', () => {
 
   it('leaves nothing behind in either cloud but the deployed instance', async () => {
     step('removing the transfer');
-    const { id } = await godwit.get<{ id: string }>('POST', `/transfers/${transfer}/actions`, 'execution', {
-      'delete-disks': null,
-    });
-    completed(await godwit.ended(`/transfers/${transfer}/executions/${id}`));
-    expect((await godwit.request('DELETE', `/transfers/${transfer}`)).status).toBe(204);
+    await forget(godwit, transfer);
     await onlyCame(godwit, targetBefore, target, ['port', 'server', 'volume']);
-    const still = (listing: Listing): Listing => listing.filter((line) => !/^(server|attachment) \|/.test(line));
-    await onlyCame(godwit, still(sourceBefore), async () => still(await source()), []);
+    const here = async () => without(await source(), 'server', 'attachment'); // stopped
+    await onlyCame(godwit, without(sourceBefore, 'server', 'attachment'), here, []);
     expect(readdirSync(folder).filter((name) => name.endsWith('.raw'))).toEqual([]);
   });
 });

@@ -114,8 +114,14 @@ export function completed(execution: Execution): Execution {
   throw new Error(`execution ${execution.id} ended ${execution.status}: ${JSON.stringify(errorOf(execution))}`);
 }
 
+/** Deploys a transfer and waits until the instance is there. */
+export async function deploy(godwit: Installation, transfer: string): Promise<void> {
+  const body = { deployment: { transfer_id: transfer } };
+  await godwit.deployed((await godwit.get<{ id: string }>('POST', '/deployments', 'deployment', body)).id);
+}
+
 /** Deletes the replica disks of a transfer. */
-async function deleteDisks(godwit: Installation, transfer: string): Promise<void> {
+export async function deleteDisks(godwit: Installation, transfer: string): Promise<void> {
   const route = `/transfers/${transfer}`;
   const body = { 'delete-disks': null };
   const { id } = await godwit.get<{ id: string }>('POST', `${route}/actions`, 'execution', body);

@@ -4,20 +4,23 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { GuestReport } from '../guests/guest.ts';
-import { type Execution, Installation } from '../spine/installation.ts';
+import { Installation } from '../spine/installation.ts';
 import { askGuest, bootGuest, type CloudGuest, consoleReport, fillGuest, serverIs, ssh } from './cloud-guest.ts';
 import { type Cloud, runningClouds } from './clouds.ts';
 import { compareDisks, localDisk, volumeFile } from './disk-files.ts';
 import { type Listing, listCloud } from './listing.ts';
 import {
+  completed,
   connectionOf,
-  errorOf,
+  deploy,
+  forget,
   minionEnvironment,
   onlyCame,
   type Receipt,
   receiptsOf,
   saveReceipt,
   untilCopying,
+  without,
 } from './migrating.ts';
 import { stepper } from './steps.ts';
 import { createTenant, type Tenant } from './tenant.ts';
@@ -25,6 +28,33 @@ import { createTenant, type Tenant } from './tenant.ts';
 const step = stepper('migration');
 const MiB = 1_048_576;
 const verify = path.join(import.meta.dirname, '../../packages/verify/src/main.ts');
+
+interface DeployedServer {
+  id: string;
+  name: string;
+  metadata: Record<string, string>;
+  tags: string[];
+  key_name: string;
+  security_groups: { name: string }[];
+}
+
+/** Of the server groups, one in either cloud. */
+const GROUP = 'apart';
+
+async function makeServerGroup({ api }: Tenant): Promise<string> {
+  const body = { server_group: { name: GROUP, policy: 'soft-anti-affinity' } };
+  return (await api.one<{ id: string }>('compute', 'POST', '/os-server-groups', 'server_group', body)).id;
+}
+
+/** Makes what the source's instance has by name: its keypair and its security group. */
+async function giveNames(from: Tenant, to: Tenant): Promise<void> {
+  const route = `/os-keypairs/${from.keyName}`;
+  const known = await from.api.one<{ public_key: string }>('compute', 'GET', route, 'keypair');
+  await to.api.call('compute', 'POST', '/os-keypairs', {
+    keypair: { name: from.keyName, public_key: known.public_key },
+  });
+  await to.api.call('network', 'POST', '/security-groups', { security_group: { name: from.name } });
+}
 
 /**
  * An instance with its root disk on the host and two volumes moves to another cloud through minions, as an ordinary member
@@ -52,7 +82,14 @@ describe('an instance that goes through minions', () => {
     [from, to, godwit] = await Promise.all([createTenant(src, 'from'), createTenant(dst, 'to'), Installation.start()]);
     await Promise.all([from.quota('volumev3', { volumes: 20, snapshots: 20 }), to.quota('volumev3', { volumes: 20 })]);
     step('a guest with two volumes boots');
-    web = await bootGuest(from, { name: 'web', volumes: [1, 1], metadata: { tier: 'front' } });
+    const [serverGroup] = await Promise.all([makeServerGroup(from), makeServerGroup(to), giveNames(from, to)]);
+    web = await bootGuest(from, {
+      name: 'web',
+      volumes: [1, 1],
+      metadata: { tier: 'front' },
+      tags: ['blue'],
+      serverGroup,
+    });
     step('the guest writes');
     await fillGuest(web, 16 * 1024);
     // The second volume has no file system: what the guest writes there is all that changes.
@@ -63,7 +100,7 @@ describe('an instance that goes through minions', () => {
     const destination = await godwit.endpoint('new', 'openstack', connectionOf(to.credentials));
     transfer = await godwit.transfer(origin, destination, ['web'], {
       source_environment: { ...minionEnvironment, minion_network: from.network.name },
-      destination_environment: { ...minionEnvironment, minion_network: to.network.name, keypair_name: to.keyName },
+      destination_environment: { ...minionEnvironment, minion_network: to.network.name, floating_network: 'public' },
       network_map: { [from.network.name]: to.network.name },
     });
   });
@@ -74,11 +111,6 @@ describe('an instance that goes through minions', () => {
     await Promise.all([from?.remove(), to?.remove()]);
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   });
-
-  const completed = (execution: Execution): Execution => {
-    expect(execution.status, JSON.stringify(errorOf(execution))).toBe('COMPLETED');
-    return execution;
-  };
 
   const sentBy = (receipts: Receipt[]): number => receipts.reduce((sum, receipt) => sum + receipt.bytes_sent, 0);
 
@@ -150,20 +182,23 @@ describe('an instance that goes through minions', () => {
     }
   });
 
-  it('boots in the other cloud and reports the same files, MAC and address on the console', async () => {
+  it('boots in the other cloud and reports the same files, MAC and address on the console, with all that belongs to it', async () => {
     step('deployment');
-    const { id } = await godwit.get<{ id: string }>('POST', '/deployments', 'deployment', {
-      deployment: { transfer_id: transfer },
-    });
-    await godwit.deployed(id);
+    await deploy(godwit, transfer);
     step('console of the deployed guest');
-    const servers = await to.api.list<{ id: string; name: string; metadata: Record<string, string> }>(
+    const servers = await to.api.list<DeployedServer>('compute', '/servers/detail', 'servers');
+    expect(servers).toMatchObject([
+      { name: 'web', metadata: { tier: 'front' }, tags: ['blue'], key_name: from.keyName },
+    ]);
+    expect(servers[0]?.security_groups.map(({ name }) => name)).toEqual([from.name]);
+    const groups = await to.api.list<{ name: string; members: string[] }>(
       'compute',
-      '/servers/detail',
-      'servers',
+      '/os-server-groups',
+      'server_groups',
     );
-    expect(servers.map(({ name }) => name)).toEqual(['web']);
-    expect(servers[0]?.metadata.tier).toBe('front');
+    expect(groups).toMatchObject([{ name: GROUP, members: [servers[0]?.id] }]);
+    const floating = await to.api.list<{ fixed_ip_address: string }>('network', '/floatingips', 'floatingips');
+    expect(floating).toMatchObject([{ fixed_ip_address: web.ip }]);
     const after = await consoleReport(to.api, servers[0]?.id ?? '');
     expect(after.disks).toEqual(report.disks);
     expect(Object.values(after.disks).every(({ status }) => status === 'ok')).toBe(true);
@@ -172,13 +207,11 @@ describe('an instance that goes through minions', () => {
 
   it('leaves nothing behind in either cloud but the deployed instance', async () => {
     step('removing the transfer');
-    const { id } = await godwit.get<{ id: string }>('POST', `/transfers/${transfer}/actions`, 'execution', {
-      'delete-disks': null,
-    });
-    completed(await godwit.ended(`/transfers/${transfer}/executions/${id}`));
-    expect((await godwit.request('DELETE', `/transfers/${transfer}`)).status).toBe(204);
-    await onlyCame(godwit, targetBefore, target, ['port', 'server', 'volume', 'volume', 'volume']);
-    const stopped = (listing: Listing): Listing => listing.filter((line) => !/^(server|attachment) \|/.test(line));
-    await onlyCame(godwit, stopped(sourceBefore), async () => stopped(await source()), []);
+    await forget(godwit, transfer);
+    const deployed = ['floating IP', 'port', 'server', 'volume', 'volume', 'volume'];
+    const there = async () => without(await target(), 'server group'); // its members are others
+    await onlyCame(godwit, without(targetBefore, 'server group'), there, deployed);
+    const here = async () => without(await source(), 'server', 'attachment'); // stopped
+    await onlyCame(godwit, without(sourceBefore, 'server', 'attachment'), here, []);
   });
 });

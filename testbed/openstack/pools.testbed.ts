@@ -5,7 +5,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Installation } from '../spine/installation.ts';
 import { type Cloud, runningClouds } from './clouds.ts';
-import { difference, type Listing, listCloud } from './listing.ts';
+import { type Listing, listCloud } from './listing.ts';
+import { connectionOf, deleteDisks, minionEnvironment, onlyCame } from './migrating.ts';
 import { stepper } from './steps.ts';
 import { createTenant, type Tenant } from './tenant.ts';
 
@@ -63,16 +64,9 @@ describe('a minion pool in a cloud', () => {
     [to, godwit] = await Promise.all([createTenant(dst, 'pool'), Installation.start()]);
     await to.quota('compute', { ram: -1 });
     const origin = await godwit.endpoint('images', 'image', { path: folder });
-    const destination = await godwit.endpoint('dst', 'openstack', {
-      auth_url: to.credentials.authUrl,
-      username: to.credentials.user,
-      password: to.credentials.password,
-      user_domain_name: to.credentials.domain,
-      project_name: to.credentials.project,
-      project_domain_name: to.credentials.domain,
-      region_name: to.credentials.region,
-    });
+    const destination = await godwit.endpoint('dst', 'openstack', connectionOf(to.credentials));
     before = await everything();
+    const { data_path: _, ...machine } = minionEnvironment;
     const made = await godwit.get<Pool>('POST', '/minion_pools', 'minion_pool', {
       minion_pool: {
         name: 'helpers',
@@ -82,13 +76,7 @@ describe('a minion pool in a cloud', () => {
         minimum_minions: 1,
         maximum_minions: 2,
         minion_max_idle_time: 3_600,
-        environment_options: {
-          minion_image: 'guest',
-          minion_flavor: 'm1.micro',
-          minion_floating_network: 'public',
-          minion_user: 'root',
-          minion_network: to.network.name,
-        },
+        environment_options: { ...machine, minion_network: to.network.name },
       },
     });
     pool = made.id;
@@ -145,21 +133,9 @@ describe('a minion pool in a cloud', () => {
     expect(machines.map((machine) => machine.allocation_status)).toEqual(['AVAILABLE', 'AVAILABLE']);
     expect(machines.map(serverOf)).not.toContain(serverOf(killed));
     step('deallocating');
-    for (const transfer of transfers) {
-      const body = { 'delete-disks': null };
-      const { id } = await godwit.get<{ id: string }>('POST', `/transfers/${transfer}/actions`, 'execution', body);
-      expect((await godwit.ended(`/transfers/${transfer}/executions/${id}`)).status).toBe('COMPLETED');
-    }
+    for (const transfer of transfers) await deleteDisks(godwit, transfer);
     await act({ deallocate: { force: false } });
     expect((await settled('DEALLOCATED')).minion_machines).toEqual([]);
-    await godwit.until(
-      'as before',
-      async () => {
-        const { came, went } = difference(before, await everything());
-        if (came.length + went.length > 0) throw new Error(`came: ${came.join('\n')}\nwent: ${went.join('\n')}`);
-        return true;
-      },
-      240_000,
-    );
+    await onlyCame(godwit, before, everything, []);
   });
 });

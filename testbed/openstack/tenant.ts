@@ -187,6 +187,8 @@ export async function emptyProject(admin: CloudApi, project: string): Promise<vo
     await admin.remove('compute', `/servers/${id}`);
     await admin.until(`server ${id} gone`, ['compute', `/servers/${id}`, 'server'], (server) => server === null);
   });
+  const groups = await admin.list('compute', '/os-server-groups?all_projects=1', 'server_groups');
+  await each(mine(groups), ({ id }) => admin.remove('compute', `/os-server-groups/${id}`));
   for (const kind of ['snapshots', 'volumes'] as const) {
     const key = kind.slice(0, -1);
     const items = mine(await admin.list('volumev3', `/${kind}/detail?all_tenants=1`, kind));
