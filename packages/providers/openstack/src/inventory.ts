@@ -259,7 +259,8 @@ async function artefactOf(
   const subnetIds = new Set(ports.flatMap((port) => port.fixed_ips.map((fixed) => fixed.subnet_id)));
   const subnets = subnetIds.size === 0 ? [] : await cloud.network.subnets();
   const groups = await cloud.network.securityGroups();
-  const groupNames = await cloud.compute.serverGroups();
+  // Not by the server's own list, which Nova leaves out where servers are listed.
+  const serverGroups = await cloud.compute.serverGroups();
   const kept = Object.entries(properties ?? {}).filter(
     (entry): entry is [string, string] =>
       /^(hw|os|img)_/.test(entry[0]) && typeof entry[1] === 'string' && !/hash/.test(entry[0]),
@@ -270,7 +271,7 @@ async function artefactOf(
     key_name: server.key_name ?? null,
     user_data: server['OS-EXT-SRV-ATTR:user_data'] ?? null,
     availability_zone: server['OS-EXT-AZ:availability_zone'] ?? null,
-    server_groups: groupNames.filter(({ id }) => server.server_groups?.includes(id)).map(({ name }) => name),
+    server_groups: serverGroups.filter(({ members }) => members.includes(server.id)).map(({ name }) => name),
     security_groups: [...new Set((server.security_groups ?? []).map(({ name }) => name))],
     config_drive: server.config_drive === true || server.config_drive === 'True',
     flavor: {

@@ -34,7 +34,6 @@ const serverSchema = Type.Object({
   key_name: nullable(Type.String()),
   metadata: Type.Optional(texts),
   tags: Type.Optional(Type.Array(Type.String())),
-  server_groups: Type.Optional(Type.Array(Type.String())),
   config_drive: Type.Optional(Type.Union([Type.String(), Type.Boolean(), Type.Null()])),
   locked: Type.Optional(Type.Boolean()),
   security_groups: Type.Optional(Type.Array(Type.Object({ name: Type.String() }))),
@@ -64,7 +63,7 @@ const attachmentSchema = Type.Object({
 export type VolumeAttachment = Static<typeof attachmentSchema>;
 
 const keypairSchema = Type.Object({ name: Type.String(), public_key: Type.String(), fingerprint: Type.String() });
-const groupSchema = Type.Object({ id: Type.String(), name: Type.String() });
+const groupSchema = Type.Object({ id: Type.String(), name: Type.String(), members: Type.Array(Type.String()) });
 const zoneSchema = Type.Object({ zoneName: Type.String(), zoneState: Type.Object({ available: Type.Boolean() }) });
 
 /** Body of a new server, in Nova's names. */
