@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
-import { appendEvent } from './events.ts';
+import { lifeEvents } from './events.ts';
 import { readPage } from './listing.ts';
 import type { Deployment, DeploymentChange, NewDeployment } from './tables.ts';
 import { ACTION_SORT, type ActionQuery, type Scope } from './transfers.ts';
@@ -21,16 +21,11 @@ export async function insertDeployment(
   });
 }
 
-function sayDeployment(trx: Db, what: 'created' | 'deleted', row: Deployment): Promise<number> {
-  const { id, project_id, transfer_id, instances, test } = row;
-  return appendEvent(trx, {
-    projectId: project_id,
-    type: `deployment.${what}`,
-    objectType: 'deployment',
-    objectId: id,
-    payload: { transfer_id, instances, test },
-  });
-}
+const sayDeployment = lifeEvents('deployment', ({ transfer_id, instances, test }: Deployment) => ({
+  transfer_id,
+  instances,
+  test,
+}));
 
 /** A living deployment, or undefined. */
 export async function getDeployment(db: Db, id: string, scope?: Scope): Promise<Deployment | undefined> {

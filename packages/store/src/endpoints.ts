@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import { sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
-import { appendEvent } from './events.ts';
+import { type Life, lifeEvents } from './events.ts';
 import { mappedRegions, mapRegions } from './regions.ts';
 import type { SecretBox } from './secrets.ts';
 import { type Endpoint, toJson } from './tables.ts';
@@ -58,20 +58,10 @@ export async function insertEndpoint(db: Db, secrets: SecretBox, endpoint: NewEn
   });
 }
 
-function sayEndpoint(
-  trx: Db,
-  what: 'created' | 'updated' | 'deleted',
-  row: Pick<Endpoint, 'id' | 'project_id' | 'name' | 'type'>,
-): Promise<number> {
-  const { id, project_id, name, type } = row;
-  return appendEvent(trx, {
-    projectId: project_id,
-    type: `endpoint.${what}`,
-    objectType: 'endpoint',
-    objectId: id,
-    payload: { name, type },
-  });
-}
+const sayEndpoint = lifeEvents('endpoint', ({ name, type }: Life & Pick<Endpoint, 'name' | 'type'>) => ({
+  name,
+  type,
+}));
 
 /** All columns but the sealed bytes. */
 const PUBLIC = [

@@ -28,6 +28,28 @@ export async function appendEvent(db: Db, event: NewEvent): Promise<number> {
   return rows[0]!.id;
 }
 
+/** Whose life is told. */
+export interface Life {
+  id: string;
+  project_id: string;
+}
+
+/**
+ * What tells of the objects of a noun that they were made, changed or deleted: `transfer.created`, ...
+ *
+ * @param payloadOf what readers want to know of one
+ */
+export function lifeEvents<Row extends Life>(noun: string, payloadOf: (row: Row) => JsonObject) {
+  return (db: Db, what: 'created' | 'updated' | 'deleted', row: Row): Promise<number> =>
+    appendEvent(db, {
+      projectId: row.project_id,
+      type: `${noun}.${what}`,
+      objectType: noun,
+      objectId: row.id,
+      payload: payloadOf(row),
+    });
+}
+
 /**
  * A place in the order of events. Transaction first (counted from a base that rises when the database moves to another
  * cluster), because ids are drawn before they are committed: ordered by id alone, one that commits late could turn up behind

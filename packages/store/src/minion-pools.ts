@@ -9,7 +9,7 @@ import type {
   MinionPoolProgress,
 } from './control-tables.ts';
 import { type Db, inTransaction } from './database.ts';
-import { appendEvent } from './events.ts';
+import { lifeEvents } from './events.ts';
 import { toJson } from './tables.ts';
 import { atNextIndex } from './tasks.ts';
 import type { Scope } from './transfers.ts';
@@ -55,16 +55,7 @@ export async function insertMinionPool(db: Db, pool: NewMinionPool): Promise<Min
   });
 }
 
-function sayPool(trx: Db, what: 'created' | 'deleted', row: MinionPool): Promise<number> {
-  const { id, project_id, name, endpoint_id } = row;
-  return appendEvent(trx, {
-    projectId: project_id,
-    type: `minion_pool.${what}`,
-    objectType: 'minion_pool',
-    objectId: id,
-    payload: { name, endpoint_id },
-  });
-}
+const sayPool = lifeEvents('minion_pool', ({ name, endpoint_id }: MinionPool) => ({ name, endpoint_id }));
 
 export async function listMinionPools(db: Db, scope: Scope): Promise<MinionPool[]> {
   return db

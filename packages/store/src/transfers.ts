@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ExecutionStatus, TransferScenario } from '@godwit/domain';
 import { sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
-import { appendEvent } from './events.ts';
+import { lifeEvents } from './events.ts';
 import { type Page, readPage, type SortColumns } from './listing.ts';
 import type { NewTransfer, Transfer, TransferChange } from './tables.ts';
 
@@ -48,16 +48,7 @@ export async function insertTransfer(db: Db, transfer: Omit<NewTransfer, 'id'> &
   });
 }
 
-function sayTransfer(trx: Db, what: 'created' | 'deleted', row: Transfer): Promise<number> {
-  const { id, project_id, scenario, instances } = row;
-  return appendEvent(trx, {
-    projectId: project_id,
-    type: `transfer.${what}`,
-    objectType: 'transfer',
-    objectId: id,
-    payload: { scenario, instances },
-  });
-}
+const sayTransfer = lifeEvents('transfer', ({ scenario, instances }: Transfer) => ({ scenario, instances }));
 
 /** A living transfer, or undefined. */
 export async function getTransfer(db: Db, id: string, scope?: Scope): Promise<Transfer | undefined> {
