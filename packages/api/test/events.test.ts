@@ -229,6 +229,13 @@ describe('the event stream', () => {
   });
 });
 
+test('the head of the stream is answered at once, and stays within the rules', async () => {
+  const head = await api.member.request('HEAD', '/v1/events');
+  expect([head.statusCode, head.body]).toEqual([200, '']);
+  expect(head.headers['content-type']).toContain('text/event-stream');
+  expect((await api.member.request('HEAD', '/v1/events', undefined, { 'last-event-id': 'x' })).statusCode).toBe(400);
+});
+
 test('closing the API ends its streams', async () => {
   const served = await ServedApi.start();
   await served.app.listen({ host: '127.0.0.1', port: 0 });

@@ -45,7 +45,7 @@ export class Client {
   }
 
   request(
-    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE',
     path: string,
     payload?: Body,
     headers: Record<string, string> = {},

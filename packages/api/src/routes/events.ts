@@ -42,6 +42,8 @@ export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFee
       const named = request.headers['last-event-id'] ?? single(request.query, 'last_event_id');
       const after = startOf(Array.isArray(named) ? named[0] : named);
       const wanted = filterOf(single(request.query, 'type'), single(request.query, 'object_id'));
+      // Who asks for the head alone would wait for an end that never comes.
+      if (request.method === 'HEAD') return reply.type('text/event-stream; charset=utf-8').send();
       if (feed.size >= (config.maxEventStreams ?? 500)) {
         throw new GodwitError('BUSY', 'the event stream', { reason: 'too many readers' });
       }
