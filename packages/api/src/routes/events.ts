@@ -43,7 +43,7 @@ export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFee
       const after = startOf(Array.isArray(named) ? named[0] : named);
       const wanted = filterOf(single(request.query, 'type'), single(request.query, 'object_id'));
       // Who asks for the head alone would wait for an end that never comes.
-      if (request.method === 'HEAD') return reply.type('text/event-stream; charset=utf-8').send();
+      if (request.method === 'HEAD') return reply.type('text/event-stream; charset=utf-8').send('');
       if (feed.size >= (config.maxEventStreams ?? 500)) {
         throw new GodwitError('BUSY', 'the event stream', { reason: 'too many readers' });
       }
