@@ -1,37 +1,34 @@
 import type { JsonObject } from '@godwit/domain';
 import * as store from '@godwit/store';
-import { found } from './request-error.ts';
 import type { Execution } from './schemas/execution.ts';
-import { executionToWire, type TaskDetails } from './wire/execution.ts';
+import { executionToWire } from './wire/execution.ts';
 
 /** Reads what belongs to executions in a fixed number of queries, however many there are. */
 
-export async function readTasks(
-  db: store.Db,
-  executionIds: string[],
-): Promise<{ tasks: Map<string, store.Task[]>; details: TaskDetails }> {
-  const tasks = await store.tasksOfExecutions(db, executionIds);
-  const ids = [...tasks.values()].flat().map((task) => task.id);
-  const [events, progress] = await Promise.all([store.eventsOfTasks(db, ids), store.progressOfTasks(db, ids)]);
-  return { tasks, details: { events, progress } };
-}
-
+/** Of executions that are the caller's to see. */
 export async function executionsToWire(db: store.Db, rows: readonly store.Execution[]): Promise<Execution[]> {
-  const { tasks, details } = await readTasks(
+  const tasks = await store.toldTasks(
     db,
     rows.map((row) => row.id),
   );
-  return rows.map((row) => executionToWire(row, tasks.get(row.id) ?? [], details));
+  return rows.map((row) => executionToWire(row, tasks.get(row.id) ?? []));
 }
 
 /** An execution that was just started: its tasks have nothing to tell yet. */
-export async function freshExecutionToWire(db: store.Db, executionId: string): Promise<Execution> {
-  const [row, tasks] = await Promise.all([store.getExecution(db, executionId), store.listTasks(db, executionId)]);
-  return executionToWire(found(row, 'Execution', executionId), tasks);
+export function freshExecutionToWire(begun: store.Execution & { tasks: readonly store.Task[] }): Execution {
+  return executionToWire(
+    begun,
+    begun.tasks.map((task) => ({ ...task, events: [], progress: [] })),
+  );
 }
 
-/** The blackboards of several actions. */
+/** The blackboards of several actions, by action id and instance. */
 export async function readInfo(db: store.Db, actionIds: string[]): Promise<Map<string, Record<string, JsonObject>>> {
-  const entries = await Promise.all(actionIds.map(async (id) => [id, await store.listInfo(db, id)] as const));
-  return new Map(entries);
+  const boards = Map.groupBy(await store.infoOfActions(db, actionIds), (board) => board.action_id);
+  return new Map(
+    actionIds.map((id) => [
+      id,
+      Object.fromEntries((boards.get(id) ?? []).map(({ instance, data }) => [instance, data])),
+    ]),
+  );
 }

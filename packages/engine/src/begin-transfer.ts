@@ -1,17 +1,17 @@
 import { ACTIVE_EXECUTION_STATUSES, GodwitError, usesOfTransfer } from '@godwit/domain';
-import { deploymentsOfTransfer, type Execution, insertDeployment, lockTransfer, type Transfer } from '@godwit/store';
+import { insertDeployment, lockTransfer, type Transfer } from '@godwit/store';
 import type { ExecuteTransferRequest } from './engine-client.ts';
 import { refuseUnfitPools } from './pools/fit.ts';
-import { deploymentOf, type StartPlace, startTransfer } from './start.ts';
+import { type BegunExecution, deploymentOf, type StartPlace, startTransfer } from './start.ts';
 
 /**
  * Starts a run of a transfer, whoever asks: a request, or the clock.
  *
  * @throws GodwitError see `EngineClient.executeTransfer`
  */
-export async function beginTransfer(place: StartPlace, request: ExecuteTransferRequest): Promise<Execution> {
+export async function beginTransfer(place: StartPlace, request: ExecuteTransferRequest): Promise<BegunExecution> {
   const shutdown = request.shutdownInstances === true;
-  const transfer = await lockedTransfer(place, request.transferId);
+  const transfer = await lockedTransfer(place, request.transferId, request.projectId);
   await refuseWhileDeploying(place, transfer);
   await refuseUnfitPools(place.trx, transfer, usesOfTransfer(transfer));
   const runs = request.runs ?? 1;
@@ -35,8 +35,9 @@ export async function beginTransfer(place: StartPlace, request: ExecuteTransferR
   return execution;
 }
 
-export async function lockedTransfer({ trx }: StartPlace, id: string): Promise<Transfer> {
-  const transfer = await lockTransfer(trx, id);
+/** @param projectId absent: of any project */
+export async function lockedTransfer({ trx }: StartPlace, id: string, projectId?: string): Promise<Transfer> {
+  const transfer = await lockTransfer(trx, id, projectId);
   if (transfer === undefined) throw new GodwitError('NOT_FOUND', `Transfer with ID '${id}'`);
   return transfer;
 }
@@ -57,9 +58,15 @@ export async function refuseWhileActive({ trx }: StartPlace, transfer: Transfer)
 }
 
 export async function refuseWhileDeploying({ trx }: StartPlace, transfer: Transfer): Promise<void> {
-  const active = (await deploymentsOfTransfer(trx, transfer.id)).find((deployment) =>
-    ACTIVE_EXECUTION_STATUSES.includes(deployment.last_execution_status),
-  );
+  const active = await trx
+    .selectFrom('deployment')
+    .select('id')
+    .where('transfer_id', '=', transfer.id)
+    .where('deleted_at', 'is', null)
+    .where('last_execution_status', 'in', [...ACTIVE_EXECUTION_STATUSES])
+    .orderBy('created_at')
+    .limit(1)
+    .executeTakeFirst();
   if (active !== undefined) {
     throw new GodwitError('CONFLICT', `transfer ${transfer.id}`, { reason: `deployment ${active.id} is running` });
   }

@@ -47,6 +47,7 @@ import { actOnPool } from './pools/start-operation.ts';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
 import { callOff } from './settle.ts';
 import {
+  type BegunExecution,
   becomeExecution,
   deploymentOf,
   type StartPlace,
@@ -245,7 +246,11 @@ class PostgresEngineClient implements EngineClient {
   }
 }
 
-const started = (execution: Execution): StartedExecution => ({ executionId: execution.id, number: execution.number });
+const started = (execution: BegunExecution): StartedExecution => ({
+  executionId: execution.id,
+  number: execution.number,
+  execution,
+});
 
 async function cancel(place: StartPlace, execution: Execution, mode: CancelMode): Promise<void> {
   const { trx } = place;

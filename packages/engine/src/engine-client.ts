@@ -1,10 +1,12 @@
 import type { JsonObject } from '@godwit/domain';
-import type { Transfer, TransferChange } from '@godwit/store';
+import type { Execution, Task, Transfer, TransferChange } from '@godwit/store';
 import type { Logger } from 'pino';
 import type { CallOptions, ProviderCalls, ProviderMethod } from './provider-call.ts';
 
 export interface ExecuteTransferRequest {
   transferId: string;
+  /** Of which project it must be: another one's is `NOT_FOUND`. Default: any. */
+  projectId?: string;
   /** Stop the instances before the last pass: the cutover. Default false. */
   shutdownInstances?: boolean;
   /** Deploy when the execution has completed. Default false. */
@@ -52,6 +54,8 @@ export interface StartedExecution {
   executionId: string;
   /** 1-based within the transfer or deployment. */
   number: number;
+  /** Its row and those of its tasks, in order of index, as they were committed. */
+  execution: Execution & { tasks: Task[] };
 }
 
 /**

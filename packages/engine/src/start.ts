@@ -23,6 +23,7 @@ import {
   insertTasks,
   type NewDeployment,
   setExecutionStatus,
+  type Task,
   type Transfer,
   type TransferChange,
   toJson,
@@ -58,8 +59,14 @@ export interface StartRequest {
   minions?: MinionUse[];
 }
 
+/** An execution and its tasks as they were written. */
+export interface BegunExecution extends Execution {
+  /** In order of index. */
+  tasks: Task[];
+}
+
 /** Writes an execution, its tasks, the event and its workflow. All of it happens with the commit, or none. */
-export async function startExecution(place: StartPlace, request: StartRequest): Promise<Execution> {
+export async function startExecution(place: StartPlace, request: StartRequest): Promise<BegunExecution> {
   const { trx } = place;
   const { action, actionType, minions = [], type, plan } = request;
   const execution = await insertExecution(trx, {
@@ -73,8 +80,9 @@ export async function startExecution(place: StartPlace, request: StartRequest): 
   const ids = new Map(plan.map((task) => [task.key, randomUUID() as string]));
   const id = (key: string): string => ids.get(key) ?? key;
   // Postgres takes 65,535 parameters a statement; a task has eight.
+  const tasks: Task[] = [];
   for (let first = 0; first < plan.length; first += 4_000) {
-    await insertTasks(
+    const written = await insertTasks(
       trx,
       execution.id,
       plan.slice(first, first + 4_000).map((task) => ({
@@ -87,12 +95,13 @@ export async function startExecution(place: StartPlace, request: StartRequest): 
         ...(task.dependsOn.length > 0 && { dependsOn: task.dependsOn.map(id) }),
       })),
     );
+    tasks.push(...written);
   }
   const news = new News(action.project_id);
   sayExecution(news, execution);
   await news.write(trx);
   await enqueueExecution(place, execution.id);
-  return execution;
+  return { ...execution, tasks: tasks.sort((a, b) => a.index - b.index) };
 }
 
 function withoutMinions({ minions: _, ...options }: ExecutionOptions = {}): ExecutionOptions {
@@ -129,7 +138,11 @@ export async function enqueueTask(place: StartPlace, taskId: string, region: str
   );
 }
 
-export function startTransfer(place: StartPlace, transfer: Transfer, options: ExecutionOptions): Promise<Execution> {
+export function startTransfer(
+  place: StartPlace,
+  transfer: Transfer,
+  options: ExecutionOptions,
+): Promise<BegunExecution> {
   const minions = usesOfTransfer(transfer);
   return startExecution(place, {
     actionType: 'transfer',
@@ -142,7 +155,7 @@ export function startTransfer(place: StartPlace, transfer: Transfer, options: Ex
 }
 
 /** New settings wait in the execution until both ends have agreed to them. */
-export function startUpdate(place: StartPlace, transfer: Transfer, change: TransferChange): Promise<Execution> {
+export function startUpdate(place: StartPlace, transfer: Transfer, change: TransferChange): Promise<BegunExecution> {
   return startExecution(place, {
     actionType: 'transfer',
     action: transfer,
@@ -152,7 +165,7 @@ export function startUpdate(place: StartPlace, transfer: Transfer, change: Trans
   });
 }
 
-export function startDisksDelete(place: StartPlace, transfer: Transfer, instances: string[]): Promise<Execution> {
+export function startDisksDelete(place: StartPlace, transfer: Transfer, instances: string[]): Promise<BegunExecution> {
   return startExecution(place, {
     actionType: 'transfer',
     action: transfer,
@@ -161,7 +174,7 @@ export function startDisksDelete(place: StartPlace, transfer: Transfer, instance
   });
 }
 
-export function startDeployment(place: StartPlace, deployment: Deployment): Promise<Execution> {
+export function startDeployment(place: StartPlace, deployment: Deployment): Promise<BegunExecution> {
   const minions = usesOfDeployment(deployment);
   return startExecution(place, {
     actionType: 'deployment',

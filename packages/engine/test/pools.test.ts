@@ -1,7 +1,7 @@
 // Over 400 lines: what pools promise, over one installation and its worker, which each test hands on.
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { eventsOfTasks, historyOfPool, listMinionPools, type MinionMachine } from '@godwit/store';
+import { historyOfPool, listMinionPools, type MinionMachine, toldTasks } from '@godwit/store';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
@@ -204,8 +204,9 @@ describe('an execution', () => {
     expect(await statuses(pool)).toEqual(['IN_USE', 'IN_USE']);
     expect(await it.until(last!.executionId, ['AWAITING_MINION_ALLOCATIONS'])).toBe('AWAITING_MINION_ALLOCATIONS');
     await it.eventually('it says why it waits', async () => {
-      const [first] = await it.tasks(last!.executionId);
-      const said = [...(await eventsOfTasks(it.db, [first!.id])).values()].flat().map((event) => event.message);
+      const { executionId } = last!;
+      const [first] = (await toldTasks(it.db, [executionId])).get(executionId) ?? [];
+      const said = first!.events.map((event) => event.message);
       return said.some((line) =>
         line.includes("Waiting for 1 machine(s) of minion pool 'helpers': of at most 2, 2 are in use"),
       );

@@ -1,4 +1,4 @@
-import { eventsOfTasks } from '@godwit/store';
+import { toldTasks } from '@godwit/store';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { TestInstallation } from '../../engine/test/installation.ts';
@@ -9,8 +9,8 @@ test('an API says of queued work why it waits, once, where no worker is up', asy
   const transfer = await it.transfer(await it.endpoint('src'), await it.endpoint('dst'), ['idle']);
   const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
   const said = async (): Promise<string[]> => {
-    const tasks = (await it.tasks(executionId)).map((task) => task.id);
-    return [...(await eventsOfTasks(it.db, tasks)).values()].flat().map((event) => event.message);
+    const tasks = (await toldTasks(it.db, [executionId])).get(executionId) ?? [];
+    return tasks.flatMap((task) => task.events).map((event) => event.message);
   };
   let told = 0;
   let looks = 0;

@@ -11,6 +11,7 @@ import { sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
 import { type Page, readPage, type SortColumns } from './listing.ts';
 import { type Execution, type ExecutionOptions, toJson } from './tables.ts';
+import type { Scope } from './transfers.ts';
 
 export type ActionType = 'transfer' | 'deployment';
 
@@ -86,11 +87,32 @@ export async function getExecution(db: Db, id: string): Promise<Execution | unde
   return db.selectFrom('execution').selectAll().where('id', '=', id).where('deleted_at', 'is', null).executeTakeFirst();
 }
 
-export async function listExecutions(
+/** The same when it is one of this living transfer, which the caller may see. */
+export async function getExecutionOfTransfer(
   db: Db,
-  actionId: string,
-  query: Page & { status?: ExecutionStatus } = {},
-): Promise<Execution[]> {
+  transferId: string,
+  id: string,
+  scope: Scope,
+): Promise<Execution | undefined> {
+  return db
+    .selectFrom('execution')
+    .innerJoin('transfer', 'transfer.id', 'execution.action_id')
+    .selectAll('execution')
+    .where('execution.id', '=', id)
+    .where('execution.deleted_at', 'is', null)
+    .where('transfer.id', '=', transferId)
+    .where('transfer.deleted_at', 'is', null)
+    .$if(scope !== undefined, (q) => q.where('transfer.project_id', '=', scope!))
+    .executeTakeFirst();
+}
+
+export interface ExecutionQuery extends Page {
+  status?: ExecutionStatus;
+  /** None unless the action is a living transfer that the caller may see. */
+  transferOf?: { scope: Scope };
+}
+
+export async function listExecutions(db: Db, actionId: string, query: ExecutionQuery = {}): Promise<Execution[]> {
   return readPage(db, 'execution', SORT, query, (after, order) =>
     db
       .selectFrom('execution')
@@ -99,10 +121,22 @@ export async function listExecutions(
       .where('action_id', '=', actionId)
       .where('deleted_at', 'is', null)
       .$if(query.status !== undefined, (q) => q.where('status', '=', query.status!))
+      .$if(query.transferOf !== undefined, (q) =>
+        q.where((eb) => eb.exists(livingTransfer(db, actionId, query.transferOf?.scope))),
+      )
       .orderBy(order)
       .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
       .execute(),
   );
+}
+
+function livingTransfer(db: Db, id: string, scope: Scope) {
+  return db
+    .selectFrom('transfer')
+    .select('transfer.id')
+    .where('transfer.id', '=', id)
+    .where('transfer.deleted_at', 'is', null)
+    .$if(scope !== undefined, (q) => q.where('transfer.project_id', '=', scope!));
 }
 
 /** The newest execution of each action, by action id. */

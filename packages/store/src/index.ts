@@ -19,6 +19,7 @@ export * from './migrate.ts';
 export * from './minion-machines.ts';
 export * from './minion-pools.ts';
 export * from './postgres-checkpoint-store.ts';
+export { PreparedStatements } from './prepared.ts';
 export * from './receipt-leaves.ts';
 export * from './receipts.ts';
 export * from './regions.ts';

@@ -20,6 +20,15 @@ export async function listInfo(db: Db, actionId: string): Promise<Record<string,
   return Object.fromEntries(rows.map((row) => [row.instance, row.data]));
 }
 
+/** All blackboards of several actions. */
+export async function infoOfActions(
+  db: Db,
+  actionIds: string[],
+): Promise<{ action_id: string; instance: string; data: JsonObject }[]> {
+  if (actionIds.length === 0) return [];
+  return db.selectFrom('info').select(['action_id', 'instance', 'data']).where('action_id', 'in', actionIds).execute();
+}
+
 /** Merges top-level keys into the blackboard; a null value removes its key. */
 export async function mergeInfo(db: Db, actionId: string, instance: string, change: JsonObject): Promise<void> {
   const data = toJson(change);

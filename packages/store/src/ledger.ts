@@ -48,7 +48,8 @@ export async function intendLedger(
     .onConflict((oc) =>
       oc
         .columns(['endpoint_id', 'kind', 'name'])
-        .where('state', '<>', 'removed')
+        // Not a parameter: a plan made once for all values could not tell that the partial index is meant.
+        .where('state', '<>', sql.lit('removed'))
         .doUpdateSet((eb) => ({
           // A made entry knows more than the announcement: creation may have told it ids.
           handle: sql<string>`case when ledger.state = 'made' then ledger.handle else excluded.handle end`,

@@ -231,30 +231,45 @@ export async function setProgress(db: Db, id: string, progress: Partial<NewProgr
     .execute();
 }
 
-/** Events of tasks in order of index, by task id. */
-export async function eventsOfTasks(db: Db, taskIds: string[]): Promise<Map<string, TaskEvent[]>> {
-  if (taskIds.length === 0) return new Map();
-  const rows = await db
-    .selectFrom('task_event')
-    .selectAll()
-    .where('task_id', 'in', taskIds)
-    .orderBy('task_id')
-    .orderBy('index')
-    .execute();
-  return groupBy(rows, (row) => row.task_id);
+/** A task as it is told to people: with all that it said, without what only workers use. */
+export interface ToldTask extends Omit<Task, 'attempt' | 'heartbeat_at' | 'started_at' | 'finished_at' | 'result'> {
+  /** In order of index. */
+  events: TaskEvent[];
+  /** In order of index. */
+  progress: ProgressUpdate[];
 }
 
-/** Progress updates of tasks in order of index, by task id. */
-export async function progressOfTasks(db: Db, taskIds: string[]): Promise<Map<string, ProgressUpdate[]>> {
-  if (taskIds.length === 0) return new Map();
-  const rows = await db
-    .selectFrom('progress_update')
-    .selectAll()
-    .where('task_id', 'in', taskIds)
-    .orderBy('task_id')
-    .orderBy('index')
-    .execute();
-  return groupBy(rows, (row) => row.task_id);
+/** A row inside a JSON value. */
+type Written<Row> = Omit<Row, 'created_at' | 'updated_at' | 'deleted_at'> & {
+  created_at: string;
+  updated_at: string | null;
+  deleted_at: string | null;
+};
+
+/** Tasks of executions in order of index, by execution id, with their events and progress, in one query. */
+export async function toldTasks(db: Db, executionIds: string[]): Promise<Map<string, ToldTask[]>> {
+  if (executionIds.length === 0) return new Map();
+  const { rows } = await sql<
+    Omit<ToldTask, 'events' | 'progress'> & {
+      events: Written<TaskEvent>[] | null;
+      progress: Written<ProgressUpdate>[] | null;
+    }
+  >`select id, execution_id, instance, task_type, status, index, depends_on, on_error, host, process_id, exception_details, error,
+      created_at, updated_at, deleted_at,
+      (select json_agg(said order by said.index) from task_event said where said.task_id = task.id) as events,
+      (select json_agg(said order by said.index) from progress_update said where said.task_id = task.id) as progress
+    from task where execution_id = any(${executionIds}) order by execution_id, index`.execute(db);
+  const tasks = rows.map((row) => ({ ...row, events: read(row.events), progress: read(row.progress) }));
+  return groupBy(tasks, (task) => task.execution_id);
+}
+
+function read<Row extends Pick<TaskEvent, 'created_at' | 'updated_at' | 'deleted_at'>>(rows: Written<Row>[] | null) {
+  return (rows ?? []).map((row) => ({
+    ...row,
+    created_at: new Date(row.created_at),
+    updated_at: row.updated_at === null ? null : new Date(row.updated_at),
+    deleted_at: row.deleted_at === null ? null : new Date(row.deleted_at),
+  }));
 }
 
 function groupBy<Row>(rows: Row[], key: (row: Row) => string): Map<string, Row[]> {

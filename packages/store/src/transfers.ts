@@ -62,12 +62,13 @@ export async function getTransfer(db: Db, id: string, scope?: Scope): Promise<Tr
 }
 
 /** The same, locked until the end of the transaction: for read-decide-write. */
-export async function lockTransfer(db: Db, id: string): Promise<Transfer | undefined> {
+export async function lockTransfer(db: Db, id: string, scope?: Scope): Promise<Transfer | undefined> {
   return db
     .selectFrom('transfer')
     .selectAll()
     .where('id', '=', id)
     .where('deleted_at', 'is', null)
+    .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
     .forUpdate()
     .executeTakeFirst();
 }

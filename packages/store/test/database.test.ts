@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  type Connection,
   connect,
+  type Db,
   databaseError,
   getSetting,
   inTransaction,
@@ -12,6 +14,7 @@ import {
   putSetting,
   transactionWithClient,
 } from '../src/index.ts';
+import { PreparedStatements } from '../src/prepared.ts';
 import { createTestDatabase, type TestDatabase } from '../src/testing/index.ts';
 
 let database: TestDatabase;
@@ -110,5 +113,79 @@ describe('the listener', () => {
     const before = errors.length;
     await sleep(400);
     expect(errors.length).toBe(before);
+  });
+});
+
+describe('statements that come again', () => {
+  const prepared = async (connection: Connection): Promise<number> => {
+    const { rows } = await sql<{
+      count: number;
+    }>`select count(*) from pg_prepared_statements where not from_sql`.execute(connection.db);
+    return rows[0]!.count;
+  };
+
+  it('are kept prepared by the session, those without parameters and those seen once or twice are not', async () => {
+    await using other = await createTestDatabase({ max: 1 });
+    await sql`select 1`.execute(other.db);
+    for (let n = 0; n < 2; n++) await getSetting(other.db, 'none');
+    expect(await prepared(other)).toBe(0);
+    for (let n = 0; n < 2; n++) await getSetting(other.db, 'none');
+    expect(await prepared(other)).toBe(1);
+  });
+
+  it('are bounded in number', () => {
+    const statements = new PreparedStatements();
+    const names = new Set<string | undefined>();
+    for (let n = 0; n < 2_500; n++) {
+      for (let times = 0; times < 3; times++) names.add(statements.nameOf(`select ${n}`));
+    }
+    names.delete(undefined);
+    expect(names.size).toBe(200);
+  });
+
+  it('answer with the columns that a table has now', async () => {
+    await using other = await createTestDatabase({ max: 2 });
+    const read = (db: Db, key: string) =>
+      db.selectFrom('setting').selectAll().where('key', '=', key).executeTakeFirst();
+    await putSetting(other.db, 'one', 1);
+    for (let n = 0; n < 4; n++) await read(other.db, 'one');
+    await sql`alter table setting add column more integer default 7`.execute(other.db);
+    expect(await read(other.db, 'one')).toMatchObject({ key: 'one', more: 7 });
+    for (let n = 0; n < 4; n++) expect(await read(other.db, 'one')).toMatchObject({ key: 'one', more: 7 });
+  });
+
+  it('fail once in a transaction when a table has changed, as something that may be done again', async () => {
+    await using other = await createTestDatabase({ max: 1 });
+    const read = (db: Db) => db.selectFrom('setting').selectAll().where('key', '=', 'one').executeTakeFirst();
+    await putSetting(other.db, 'one', 1);
+    for (let n = 0; n < 4; n++) await read(other.db);
+    await sql`alter table setting add column more integer default 7`.execute(other.db);
+    const failed = await inTransaction(other.db, read).catch((error: unknown) => error);
+    expect(isUnavailable(failed)).toBe(true);
+    expect(await inTransaction(other.db, read)).toMatchObject({ more: 7 });
+  });
+});
+
+describe('moments', () => {
+  it('are read as the driver reads them, whatever zone the session speaks', async () => {
+    await using other = await createTestDatabase({ max: 1 });
+    for (const zone of ['UTC', 'Asia/Kolkata', 'America/New_York']) {
+      await sql`set timezone to ${sql.lit(zone)}`.execute(other.db);
+      for (const text of [
+        '2026-01-02T03:04:05Z',
+        '2026-12-31T23:59:59.9Z',
+        '1999-12-31T23:59:59.120Z',
+        '0044-03-15T10:00:00.003Z',
+        '+012026-02-28T23:00:00.000Z',
+      ]) {
+        const at = new Date(text);
+        const { rows } = await sql<{ at: Date }>`select ${text.replace('+01', '1')}::timestamptz as at`.execute(
+          other.db,
+        );
+        expect(rows).toEqual([{ at }]);
+      }
+    }
+    const { rows } = await sql<{ at: unknown }>`select 'infinity'::timestamptz as at`.execute(other.db);
+    expect(rows).toEqual([{ at: Number.POSITIVE_INFINITY }]);
   });
 });

@@ -63,6 +63,12 @@ const waited = (id: string) =>
     .execute();
 
 describe('an entry that is reaped', () => {
+  it('announces the same thing as often as it is tried, with a plan made once for all', async () => {
+    const { executionId } = await endedExecution();
+    const first = await intend('tried again', executionId);
+    for (let n = 0; n < 12; n++) expect((await intend('tried again', executionId)).id).toBe(first.id);
+  });
+
   it('is looked for again while what was asked of the platform may yet appear', async () => {
     const { executionId } = await endedExecution();
     const entry = await intend('late', executionId);

@@ -3,17 +3,16 @@ import {
   addProgress,
   addTaskEvent,
   claimTask,
-  eventsOfTasks,
   getTask,
   heartbeatTask,
   insertExecution,
   insertTasks,
   listTasks,
-  progressOfTasks,
   setProgress,
   setTask,
   silentTasks,
   type Task,
+  toldTasks,
 } from '../src/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/testing/index.ts';
 import { makeTransfer } from './rows.ts';
@@ -82,11 +81,15 @@ describe('tasks', () => {
     await addProgress(database.db, task!.id, { message: 'verifying' });
     const disk = { disk_id: 'vda', size: 5, done: 4, read: 4, sent: 3, skipped: 0 };
     await setProgress(database.db, progress.id, { currentStep: 50, disk });
-    expect((await eventsOfTasks(database.db, [task!.id])).get(task!.id)).toMatchObject([
+    const { execution_id } = task!;
+    const [told] = (await toldTasks(database.db, [execution_id])).get(execution_id) ?? [];
+    expect(told).toMatchObject({ id: task!.id, status: 'SCHEDULED', created_at: task!.created_at });
+    expect(told?.events).toMatchObject([
       { index: 1, level: 'INFO' },
       { index: 2, level: 'WARNING' },
     ]);
-    expect((await progressOfTasks(database.db, [task!.id])).get(task!.id)).toMatchObject([
+    expect(told?.progress[0]).toMatchObject({ id: progress.id, created_at: progress.created_at, deleted_at: null });
+    expect(told?.progress).toMatchObject([
       { index: 1, current_step: 50, total_steps: 100, disk },
       { index: 2, message: 'verifying', total_steps: null, disk: null },
     ]);

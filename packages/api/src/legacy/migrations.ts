@@ -49,7 +49,7 @@ export function migrationRoutes(app: App, api: ApiContext): void {
     const booted = last && (await runsOf(db, [last])).get(last.id);
     const tasks = [
       ...executions.filter((run) => run.type === 'transfer_execution').flatMap((run) => run.tasks),
-      ...(booted ? tasksToWire(booted.tasks, booted.details) : []),
+      ...(booted ? tasksToWire(booted.tasks) : []),
     ];
     return directMigration(transferToWire(transfer), {
       deployment: last && deploymentToWire(last, null),

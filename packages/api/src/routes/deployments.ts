@@ -3,7 +3,7 @@ import * as store from '@godwit/store';
 import type { FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { actionOf, forceOf } from '../action-body.ts';
-import { readInfo, readTasks } from '../action-reader.ts';
+import { readInfo } from '../action-reader.ts';
 import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import { onAction, onTransfer } from '../engine-refusal.ts';
@@ -164,11 +164,11 @@ export async function runsOf(db: store.Db, rows: readonly store.Deployment[]): P
     db,
     rows.map((row) => row.id),
   );
-  const { tasks, details } = await readTasks(
+  const tasks = await store.toldTasks(
     db,
     [...executions.values()].map((execution) => execution.id),
   );
-  return new Map([...executions].map(([id, execution]) => [id, { tasks: tasks.get(execution.id) ?? [], details }]));
+  return new Map([...executions].map(([id, execution]) => [id, { tasks: tasks.get(execution.id) ?? [] }]));
 }
 
 /** What a deployment may be asked for: the body of `POST /deployments` within its envelope. */

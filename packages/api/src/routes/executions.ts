@@ -6,7 +6,7 @@ import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import { onAction, onTransfer } from '../engine-refusal.ts';
 import { ListQuery, pageOf, statusOf } from '../list-query.ts';
-import { badRequest, found } from '../request-error.ts';
+import { badRequest } from '../request-error.ts';
 import { CancelBody, ExecutionAnswer, ExecutionCreate, ExecutionsAnswer } from '../schemas/execution.ts';
 import { NoContent, Params } from '../schemas/params.ts';
 
@@ -20,11 +20,8 @@ export function executionRoutes(app: App, api: ApiContext): void {
   /** The execution of the URL; 404 when it is another transfer's or another tenant's. */
   async function executionOf(request: ScopedRequest): Promise<store.Execution> {
     const { transfer_id: transferId, execution_id: id } = request.params;
-    const [transfer, execution] = await Promise.all([
-      store.getTransfer(db, transferId, scopeOf(request)),
-      store.getExecution(db, id),
-    ]);
-    if (transfer === undefined || execution?.action_id !== transferId) {
+    const execution = await store.getExecutionOfTransfer(db, transferId, id, scopeOf(request));
+    if (execution === undefined) {
       throw new GodwitError('NOT_FOUND', `Execution with ID '${id}' for Transfer '${transferId}'`);
     }
     return execution;
@@ -47,14 +44,12 @@ export function executionRoutes(app: App, api: ApiContext): void {
       const query = pageOf(request.query);
       const status = statusOf(request.query, 'task execution');
       const id = request.params.transfer_id;
-      const [transfer, rows] = await Promise.all([
-        store.getTransfer(db, id, scopeOf(request)),
-        store.listExecutions(db, id, {
-          ...query,
-          ...(status !== undefined && { status: status as store.Execution['status'] }),
-        }),
-      ]);
-      return { executions: transfer === undefined ? [] : await executionsToWire(db, rows) };
+      const rows = await store.listExecutions(db, id, {
+        ...query,
+        transferOf: { scope: scopeOf(request) },
+        ...(status !== undefined && { status: status as store.Execution['status'] }),
+      });
+      return { executions: await executionsToWire(db, rows) };
     },
   );
 
@@ -71,8 +66,8 @@ export function executionRoutes(app: App, api: ApiContext): void {
     },
     async (request) => {
       const id = request.params.transfer_id;
-      if ((await store.getTransfer(db, id, scopeOf(request))) === undefined) return { executions: [] };
-      return { executions: await executionsToWire(db, await store.listExecutions(db, id)) };
+      const rows = await store.listExecutions(db, id, { transferOf: { scope: scopeOf(request) } });
+      return { executions: await executionsToWire(db, rows) };
     },
   );
 
@@ -107,10 +102,11 @@ export function executionRoutes(app: App, api: ApiContext): void {
     async (request) => {
       const id = request.params.transfer_id;
       const wanted = request.body.execution ?? {};
-      found(await store.getTransfer(db, id, scopeOf(request)), 'Transfer', id);
-      const { executionId } = await onTransfer(db, id, () =>
+      const scope = scopeOf(request);
+      const { execution } = await onTransfer(db, id, () =>
         api.engine.executeTransfer({
           transferId: id,
+          ...(scope !== undefined && { projectId: scope }),
           userId: callerOf(request).userId,
           shutdownInstances: wanted.shutdown_instances ?? false,
           autoDeploy: wanted.auto_deploy ?? false,
@@ -118,7 +114,7 @@ export function executionRoutes(app: App, api: ApiContext): void {
           ...(wanted.audit && { audit: wanted.audit }),
         }),
       );
-      return { execution: await freshExecutionToWire(db, executionId) };
+      return { execution: freshExecutionToWire(execution) };
     },
   );
 

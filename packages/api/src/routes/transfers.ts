@@ -49,16 +49,21 @@ export function transferRoutes(app: App, api: ApiContext): void {
       ...(scenario !== undefined && { scenario: scenarioOf(scenario) }),
     });
     if (!flag(query, 'include_task_info')) return { transfers: rows.map((row) => transferToWire(row)) };
-    const info = await readInfo(
-      db,
-      rows.map((row) => row.id),
+    const ids = rows.map((row) => row.id);
+    const [info, runs] = await Promise.all([readInfo(db, ids), store.executionsOfActions(db, ids)]);
+    const executions = Map.groupBy(
+      await executionsToWire(
+        db,
+        [...runs.values()].flatMap((some) => some.toReversed()),
+      ),
+      (execution) => execution.action_id,
     );
-    const transfers = [];
-    for (const row of rows) {
-      const executions = await executionsToWire(db, await store.listExecutions(db, row.id));
-      transfers.push({ ...transferToWire(row, info.get(row.id) ?? {}), executions });
-    }
-    return { transfers };
+    return {
+      transfers: rows.map((row) => ({
+        ...transferToWire(row, info.get(row.id) ?? {}),
+        executions: executions.get(row.id) ?? [],
+      })),
+    };
   }
 
   for (const path of ['/transfers', '/transfers/detail']) {
@@ -137,13 +142,13 @@ export function transferRoutes(app: App, api: ApiContext): void {
       const origin = await endpointNamed(api, row.origin_endpoint_id, undefined);
       const destination = await endpointNamed(api, row.destination_endpoint_id, undefined);
       const ends = endsOf(api, origin, destination);
-      const { executionId } = await onTransfer(db, id, () =>
+      const { execution } = await onTransfer(db, id, () =>
         api.engine.updateTransfer({
           transferId: id,
           change: (locked) => changedColumns(changedSettings(settingsOf(locked), body, locked.instances, ends), body),
         }),
       );
-      return { execution: await freshExecutionToWire(db, executionId) };
+      return { execution: freshExecutionToWire(execution) };
     },
   );
 
@@ -188,8 +193,8 @@ export function transferRoutes(app: App, api: ApiContext): void {
           `Transfer '${id}' does not have volumes information for any instances. Ensure that the transfer has been executed successfully priorly`,
         );
       }
-      const { executionId } = await onTransfer(db, id, () => api.engine.deleteDisks(id));
-      return { execution: await freshExecutionToWire(db, executionId) };
+      const { execution } = await onTransfer(db, id, () => api.engine.deleteDisks(id));
+      return { execution: freshExecutionToWire(execution) };
     },
   );
 }

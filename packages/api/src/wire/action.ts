@@ -2,7 +2,7 @@ import type { JsonObject } from '@godwit/domain';
 import type * as store from '@godwit/store';
 import type { Deployment } from '../schemas/deployment.ts';
 import type { Transfer } from '../schemas/transfer.ts';
-import { type TaskDetails, tasksToWire } from './execution.ts';
+import { tasksToWire } from './execution.ts';
 import { commonKeys } from './timestamp.ts';
 
 type ActionRow = Omit<store.Transfer, 'scenario' | 'options'>;
@@ -55,8 +55,7 @@ export function transferToWire(row: store.Transfer, info?: Record<string, JsonOb
 
 /** The one execution of a deployment, with what the answer shows of it. */
 export interface DeploymentRun {
-  tasks: readonly store.Task[];
-  details: TaskDetails;
+  tasks: readonly store.ToldTask[];
 }
 
 /**
@@ -77,6 +76,6 @@ export function deploymentToWire(
     trust_id: row.trust_id,
     test: row.test,
     ...(run === undefined ? { executions: [] } : {}),
-    ...(run ? { tasks: tasksToWire(run.tasks, run.details) } : {}),
+    ...(run ? { tasks: tasksToWire(run.tasks) } : {}),
   };
 }

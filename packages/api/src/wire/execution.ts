@@ -3,24 +3,12 @@ import type * as store from '@godwit/store';
 import type { Execution, Task } from '../schemas/execution.ts';
 import { commonKeys } from './timestamp.ts';
 
-/** What belongs to the tasks of an execution, gathered by task id. */
-export interface TaskDetails {
-  events: ReadonlyMap<string, store.TaskEvent[]>;
-  progress: ReadonlyMap<string, store.ProgressUpdate[]>;
-}
-
-export const NO_DETAILS: TaskDetails = { events: new Map(), progress: new Map() };
-
 /** Tasks that only an error would start are hidden until one does. */
-export function visibleTasks(tasks: readonly store.Task[]): store.Task[] {
+function visibleTasks(tasks: readonly store.ToldTask[]): store.ToldTask[] {
   return tasks.filter((task) => task.status !== 'EXECUTE_ON_ERROR_ONLY').sort((a, b) => a.index - b.index);
 }
 
-export function executionToWire(
-  row: store.Execution,
-  tasks: readonly store.Task[],
-  details: TaskDetails = NO_DETAILS,
-): Execution {
+export function executionToWire(row: store.Execution, tasks: readonly store.ToldTask[]): Execution {
   return {
     ...commonKeys(row),
     id: row.id,
@@ -28,15 +16,15 @@ export function executionToWire(
     number: row.number,
     type: row.type,
     status: row.status,
-    tasks: tasksToWire(tasks, details),
+    tasks: tasksToWire(tasks),
   };
 }
 
-export function tasksToWire(tasks: readonly store.Task[], details: TaskDetails): Task[] {
-  return visibleTasks(tasks).map((task) => taskToWire(task, details));
+export function tasksToWire(tasks: readonly store.ToldTask[]): Task[] {
+  return visibleTasks(tasks).map(taskToWire);
 }
 
-function taskToWire(row: store.Task, details: TaskDetails): Task {
+function taskToWire(row: store.ToldTask): Task {
   return {
     ...commonKeys(row),
     id: row.id,
@@ -50,7 +38,7 @@ function taskToWire(row: store.Task, details: TaskDetails): Task {
     depends_on: row.depends_on,
     index: row.index,
     on_error: row.on_error,
-    events: (details.events.get(row.id) ?? []).map((event) => ({
+    events: row.events.map((event) => ({
       ...commonKeys(event),
       id: event.id,
       task_id: event.task_id,
@@ -58,7 +46,7 @@ function taskToWire(row: store.Task, details: TaskDetails): Task {
       level: event.level,
       message: event.message,
     })),
-    progress_updates: (details.progress.get(row.id) ?? []).map((update) => ({
+    progress_updates: row.progress.map((update) => ({
       ...commonKeys(update),
       id: update.id,
       task_id: update.task_id,

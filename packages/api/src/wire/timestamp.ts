@@ -1,6 +1,20 @@
-/** A moment as the contract writes it: naive UTC, six fraction digits, always zero below the second. */
+const DAY = 86_400;
+const TWO_DIGITS = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
+/** Moments of an answer are mostly of one day: its number since 1970, and how it is written. */
+let lastDay = { number: Number.NaN, text: '' };
+
+/**
+ * A moment as the contract writes it: naive UTC, six fraction digits, always zero below the second. A page has a hundred of
+ * them, and `toISOString` takes ten times as long.
+ */
 export function timestamp(at: Date): string {
-  return `${at.toISOString().slice(0, 19)}.000000`;
+  const seconds = Math.floor(at.getTime() / 1_000);
+  const number = Math.floor(seconds / DAY);
+  if (number !== lastDay.number) lastDay = { number, text: at.toISOString().slice(0, -13) };
+  const second = seconds - number * DAY;
+  const hour = TWO_DIGITS[Math.floor(second / 3_600)];
+  const minute = TWO_DIGITS[Math.floor(second / 60) % 60];
+  return `${lastDay.text}${hour}:${minute}:${TWO_DIGITS[second % 60]}.000000`;
 }
 
 export function timestampOrNull(at: Date | null): string | null {
