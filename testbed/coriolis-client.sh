@@ -176,7 +176,7 @@ no 'not found' minion pool deallocate nope --force
 no 'not found' minion pool update nope --name other
 no 'not found' minion pool delete nope
 has api log list
-c log download api --out-file "$work/api.log" --start-time 1h --end-time "$(($(date +%s) + 3600))"
+c log download api --out-file "$work/api.log" --start-time "$(($(date +%s) - 3600))" --end-time "$(($(date +%s) + 3600))"
 grep -q listening "$work/api.log" && good 'the log tells that the API listens' || bad 'the log lacks its first line'
 no '404 Client Error' log download nope --out-file "$work/nope.log"
 # It ends when it is told to.
