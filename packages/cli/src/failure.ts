@@ -40,8 +40,28 @@ export function elseBy(error: unknown, way: string): unknown {
   return error;
 }
 
-/** The contract fixes the words and the code of this refusal, so its way out is told here. */
+/** The command that lists what was not found. */
+const LISTS: Readonly<Record<string, string>> = {
+  Deployment: 'deployment list',
+  Endpoint: 'endpoint list',
+  Log: 'log list',
+  'Minion pool': 'minion pool list',
+  Receipt: 'receipt list',
+  Region: 'region list',
+  Resource: 'resource list',
+  Schedule: 'transfer schedule list TRANSFER',
+  Service: 'service list',
+  Transfer: 'transfer list',
+  Webhook: 'webhook list',
+  'Execution of a transfer': 'transfer execution list TRANSFER',
+};
+
+/** The API's remedies name no command where other clients hear them too, and the contract fixes the words of some. */
 function remedyOf(error: ApiErrorLike | CommandFailure): string | undefined {
+  const missing = /^NotFound: (\w+(?: pool)?) with ID '[^']*'( for Transfer '[^']*')? not found\./.exec(error.message);
+  const list =
+    missing === null ? undefined : LISTS[missing[2] === undefined ? missing[1]! : `${missing[1]} of a transfer`];
+  if (list !== undefined) return `See "godwit ${list}".`;
   const running = RUNNING.exec(error.message)?.[1];
   if (running === undefined) return error.remedy;
   return `Wait until it has ended, or cancel it: godwit transfer execution cancel TRANSFER ${running} --wait`;

@@ -276,6 +276,14 @@ describe('a transfer', () => {
 
     expect(await done(['transfer', 'disks', 'list', transfer, '-f', 'value', '-c', 'Size'])).toBe(String(8 * MIB));
     expect(await done(['transfer', 'show', transfer])).toContain('COMPLETED');
+    for (const destroy of [
+      ['transfer', 'delete'],
+      ['transfer', 'disks', 'delete'],
+    ]) {
+      const told = await godwit([...destroy, transfer, '--dry-run']);
+      expect(told.stdout).toMatch(/^\| web01 .* 8\.00 MiB \| execution 1 /m);
+      expect(told).toMatchObject({ code: 0, stderr: 'Nothing was deleted (--dry-run).\n' });
+    }
     expect(await done(['ledger', 'list', '--transfer', transfer, '-f', 'value', '-c', 'State'])).toBe('made');
 
     const deploy = await godwit(['deployment', 'create', transfer, '--wait', '-f', 'value', '-c', 'id']);
@@ -283,6 +291,7 @@ describe('a transfer', () => {
     const deployment = deploy.stdout.trim();
     expect(await done(['deployment', 'show', deployment, '-f', 'value', '-c', 'status'])).toBe('COMPLETED');
     await done(['deployment', 'delete', deployment]);
+    expect(await done(['resource', 'list', '--migrated', '-f', 'value', '-c', 'Name'])).toBe('web01');
 
     const deleted = await godwit(['transfer', 'disks', 'delete', transfer, '--wait', '-f', 'value', '-c', 'status']);
     expect(deleted.stdout.trim(), deleted.stderr).toBe('COMPLETED');
@@ -359,6 +368,23 @@ describe('refusals', () => {
     const run = await godwit(['transfer', 'show', id]);
     expect(run.stderr).toMatch(/^ERROR: .*not found.* \(HTTP 404\) \(Request-ID: req-[0-9a-f-]+\)\n\w+/);
     expect(run).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  test('of what is not there name the command that lists what is', async () => {
+    const lists = {
+      'transfer show nope': 'transfer list',
+      'transfer execution show nope nope': 'transfer execution list TRANSFER',
+      'deployment show nope': 'deployment list',
+      'minion pool show nope': 'minion pool list',
+      'service show nope': 'service list',
+      'receipt show nope': 'receipt list',
+    };
+    for (const [line, list] of Object.entries(lists)) {
+      const run = await godwit(line.split(' '));
+      expect(run.stderr, line).toMatch(/^ERROR: NotFound: .* \(HTTP 404\) .*\n/);
+      expect(run.stderr.split('\n')[1]).toBe(`See "godwit ${list}".`);
+      expect(run.code).toBe(1);
+    }
   });
 
   test('of a wrong password say so and nothing of the password', async () => {

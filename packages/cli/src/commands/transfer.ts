@@ -1,6 +1,6 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
 import { instancesCell, jsonCell } from '../action-view.ts';
-import { type ApiObject, listOf, numberAt, objectOf } from '../api.ts';
+import { type Api, type ApiObject, listOf, numberAt, objectOf } from '../api.ts';
 import { cell, type Row } from '../cell.ts';
 import type { CliContext } from '../context.ts';
 import { executionDetail } from '../execution-view.ts';
@@ -20,6 +20,7 @@ import {
   type WaitFlags,
   waitFlags,
 } from '../flags.ts';
+import { renderList } from '../output.ts';
 import { printList, printObject, requirePrintable } from '../print.ts';
 import { formatBytes } from '../quantity.ts';
 import { transferLimits } from './limits.ts';
@@ -74,32 +75,63 @@ const show = buildCommand<ShowFlags & { showInstancesData: boolean }, [string], 
   },
 });
 
-const remove = buildCommand<Record<never, never>, [string], CliContext>({
+const DISK_COLUMNS = ['Instance', 'Disk', 'Size', 'Complete In', 'Tracked'];
+
+async function disksOf(api: Api, id: string): Promise<Row[]> {
+  return listOf(await api.get(`/transfers/${id}/disks`), 'disks').map((disk) => ({
+    Instance: disk.instance ?? null,
+    Disk: disk.disk_id ?? null,
+    Size: cell(disk.size ?? null, formatBytes(numberAt(disk, 'size'))),
+    'Complete In':
+      disk.complete_number === 0 ? null : cell(disk.complete_number ?? null, `execution ${disk.complete_number}`),
+    Tracked: disk.tracked ?? null,
+  }));
+}
+
+interface DryRunFlags {
+  dryRun: boolean;
+}
+
+const dryRunFlags = { dryRun: toggle('List the replica disks that would go, and delete nothing') };
+
+async function tellDisks(context: CliContext, api: Api, id: string): Promise<void> {
+  context.print(await renderList(DISK_COLUMNS, await disksOf(api, id), { format: 'table' }));
+  context.warn('Nothing was deleted (--dry-run).');
+}
+
+const remove = buildCommand<DryRunFlags, [string], CliContext>({
   docs: docs(
     'Delete a transfer with its replica disks at the destination',
-    ['godwit transfer disks list 2c9e...', 'godwit transfer delete 2c9e...'],
+    ['godwit transfer delete 2c9e... --dry-run', 'godwit transfer delete 2c9e...'],
     'Its replica disks, snapshots and change tokens are removed from both platforms; instances deployed from it stay.\n' +
       'Refused while an execution or deployment of it runs.',
   ),
-  parameters: { positional: transferArgument },
-  async func(_flags, id) {
+  parameters: { flags: dryRunFlags, positional: transferArgument },
+  async func(flags, id) {
     const api = await this.connect();
-    await api.delete(`/transfers/${id}`);
+    if (flags.dryRun) await tellDisks(this, api, id);
+    else await api.delete(`/transfers/${id}`);
   },
 });
 
-const deleteDisks = buildCommand<ShowFlags & WaitFlags, [string], CliContext>({
-  docs: docs('Delete the disks of a transfer at the destination', ['godwit transfer disks delete 2c9e... --wait']),
-  parameters: { flags: { ...waitFlags, ...showFlags }, aliases: outputAliases, positional: transferArgument },
+const deleteDisks = buildCommand<ShowFlags & WaitFlags & DryRunFlags, [string], CliContext>({
+  docs: docs('Delete the disks of a transfer at the destination', [
+    'godwit transfer disks delete 2c9e... --dry-run',
+    'godwit transfer disks delete 2c9e... --wait',
+  ]),
+  parameters: {
+    flags: { ...dryRunFlags, ...waitFlags, ...showFlags },
+    aliases: outputAliases,
+    positional: transferArgument,
+  },
   async func(flags, id) {
     requirePrintable(flags, executionDetail({}));
     const api = await this.connect();
+    if (flags.dryRun) return tellDisks(this, api, id);
     const execution = objectOf(await api.post(`/transfers/${id}/actions`, { 'delete-disks': null }), 'execution');
     await finishExecution(this, api, flags, id, execution);
   },
 });
-
-const DISK_COLUMNS = ['Instance', 'Disk', 'Size', 'Complete In', 'Tracked'];
 
 const listDisks = buildCommand<ListFlags, [string], CliContext>({
   docs: docs('List the disks of a transfer at the destination and how far each is', [
@@ -108,17 +140,7 @@ const listDisks = buildCommand<ListFlags, [string], CliContext>({
   parameters: { flags: listFlags, aliases: outputAliases, positional: transferArgument },
   async func(flags, id) {
     const api = await this.connect();
-    const rows = listOf(await api.get(`/transfers/${id}/disks`), 'disks').map(
-      (disk): Row => ({
-        Instance: disk.instance ?? null,
-        Disk: disk.disk_id ?? null,
-        Size: cell(disk.size ?? null, formatBytes(numberAt(disk, 'size'))),
-        'Complete In':
-          disk.complete_number === 0 ? null : cell(disk.complete_number ?? null, `execution ${disk.complete_number}`),
-        Tracked: disk.tracked ?? null,
-      }),
-    );
-    await printList(this, flags, DISK_COLUMNS, rows);
+    await printList(this, flags, DISK_COLUMNS, await disksOf(api, id));
   },
 });
 
