@@ -9,7 +9,7 @@ export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 export interface OutputOptions {
   /** Default `table`. */
   format: OutputFormat;
-  /** Columns to print, in this order; empty or absent: all. Case does not matter. */
+  /** Columns to print, in the order of the table whatever is their order here; empty or absent: all. Case does not matter. */
   column?: readonly string[];
   /** Columns to sort by, the first is the most significant. Lists only. */
   sortColumn?: readonly string[];

@@ -69,6 +69,7 @@ export interface PoolProvider {
   checkMachine(ctx: ProviderContext, machine: MachineRequest, made: Machine): Promise<void>;
 }
 
+/** What the machines of a pool are made from. */
 export interface PoolRequest {
   /** Unique per pool; [a-z0-9-], at most 40 characters: fit for names on the platform. */
   key: string;
@@ -79,6 +80,7 @@ export interface PoolRequest {
   environment: JsonObject;
 }
 
+/** One machine of a pool. */
 export interface MachineRequest extends Omit<PoolRequest, 'key'> {
   /** Unique per machine, never used again; as the pool's key. */
   key: string;
@@ -86,11 +88,13 @@ export interface MachineRequest extends Omit<PoolRequest, 'key'> {
   shared: JsonObject;
 }
 
+/** A machine that was made; kept with the pool and given back with every later call. */
 export interface Machine {
   /** Id at the platform. */
   id: string;
   /** How workers reach it, for people: `ip`, `port`, `username`. */
   connection: JsonObject;
+  /** For the provider's own later calls. Never secrets: a key is to follow from the connection's. */
   handle: JsonObject;
 }
 
@@ -112,6 +116,7 @@ export interface ProviderContext {
   readonly pool?: { machine: Machine | null };
 }
 
+/** Which instances to list. */
 export interface InstanceQuery {
   /** Case-insensitive substring of the name. */
   name?: string;
@@ -121,10 +126,13 @@ export interface InstanceQuery {
   limit?: number;
   /** Do not answer from a cache. */
   refresh?: boolean;
+  /** By the source's schema. */
   environment: JsonObject;
 }
 
+/** What may be chosen for a field of an environment: consoles offer it in place of free text. */
 export interface OptionValues {
+  /** The field. */
   name: string;
   values: (string | { id: string; name: string })[];
   config_default?: string | { id: string; name: string } | null;
@@ -158,6 +166,7 @@ export interface SourceProvider {
   powerOn(ctx: ProviderContext, instance: string): Promise<void>;
 }
 
+/** A moment to freeze an instance at. */
 export interface SnapshotRequest {
   /** Unique per execution and instance; [a-z0-9-], at most 40 characters: fit for names on the platform. */
   key: string;
@@ -169,6 +178,7 @@ export interface SnapshotRequest {
   resume: boolean;
 }
 
+/** All disks of an instance as they were at one moment. Plain JSON: it is stored, and read by another worker after a crash. */
 export interface Snapshot {
   key: string;
   instance: string;
@@ -181,8 +191,11 @@ export interface Snapshot {
   handle: JsonObject;
 }
 
+/** A disk within a snapshot. */
 export interface SnapshotDisk {
+  /** As in the description of the instance. */
   id: string;
+  /** Bytes at the moment of the snapshot. */
   size: number;
   /** Token to name in the next run, or null when this disk cannot be tracked. */
   token: string | null;
@@ -228,7 +241,9 @@ export interface TargetProvider {
   removeInstance(ctx: ProviderContext, deployed: DeployedInstance): Promise<void>;
 }
 
+/** For whom disks and instances are made at a target. */
 export interface TargetRequest {
+  /** Unique per transfer and instance, of a deployment per execution and instance; [a-z0-9-], at most 40 characters. */
   key: string;
   /** Transfer id: written into names or metadata of all that is made. */
   transfer: string;
@@ -245,17 +260,22 @@ export interface StorageMappings {
   disk_mappings?: { disk_id: string; destination: string }[];
 }
 
+/** A disk that was made at a target. Plain JSON: it is stored between executions. */
 export interface TargetDisk {
   /** The source disk's id. */
   id: string;
+  /** Bytes; the source's or more. */
   size: number;
   /** True when freshly made and known to read as zeroes. */
   zeroed: boolean;
+  /** For the provider's own later calls: paths and ids, never secrets. */
   handle: JsonObject;
 }
 
+/** An instance to make out of disks. */
 export interface DeployRequest extends TargetRequest {
   disks: TargetDisk[];
+  /** From copies or overlays of the disks; false: from the disks themselves. */
   clone: boolean;
   /** Test failover: isolated network, name marked, nothing of the source's identity on a real network. */
   test: boolean;
@@ -263,6 +283,7 @@ export interface DeployRequest extends TargetRequest {
   powerOn: boolean;
 }
 
+/** An instance that was made. Plain JSON: it is stored until it is handed over or removed. */
 export interface DeployedInstance {
   /** Id at the platform. */
   id: string;
