@@ -287,7 +287,9 @@ c service update --disabled "$worker"
 has False service show "$worker"
 c service update --enabled "$worker"
 c region delete "$region"
-grep -qiE 'unhandled|"level":(50|"error")| 500 ' "$work/server.log" && { bad 'the server logged a failure'; grep -iE 'unhandled|error' "$work/server.log" | tail -5; }
+# A machine that gives a worker no time for 20 s makes it count itself out: its work goes on, and that is no failure.
+grep -iE 'unhandled|"level":(50|"error")| 500 ' "$work/server.log" | grep -vE 'counts itself out|out of touch' >"$work/failures"
+[ -s "$work/failures" ] && { bad 'the server logged a failure'; tail -5 "$work/failures"; }
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
