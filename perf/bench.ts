@@ -13,6 +13,7 @@ import { longLink } from './scenarios/long-link.ts';
 import { manyExecutions } from './scenarios/many-executions.ts';
 import { recovery } from './scenarios/recovery.ts';
 import { smallDisks } from './scenarios/small-disks.ts';
+import { steadyMemory } from './scenarios/steady-memory.ts';
 import { taskSteps } from './scenarios/task-steps.ts';
 import { trackedChanges } from './scenarios/tracked-changes.ts';
 import { untrackedChanges } from './scenarios/untracked-changes.ts';
@@ -22,8 +23,8 @@ const help = `Usage: npm run bench -- [--scenario P1]... [--rounds N] [--quick] 
 
 Runs the product beside nbdcopy, qemu-img and rsync; every target is compared with its source every time.
   --scenario  P1 full copy, P2 changes with a tracker, P3 changes without, P4 many small disks, P5 long link,
-              M1 memory of a worker, C1 reads of the API, C2 steps of an execution, C3 a thousand executions,
-              C4 recovery; default: all
+              M1 memory of a worker, M2 memory over ten minutes, C1 reads of the API, C2 steps of an execution,
+              C3 a thousand executions, C4 recovery; default: all
   --rounds    rounds per command, default 5 (2 with --quick)
   --quick     small disks: shows that it works, the figures mean little
   --seed      of the disks' contents and changes, default "godwit"
@@ -41,6 +42,7 @@ const scenarios = [
   smallDisks,
   longLink,
   workerMemory,
+  steadyMemory,
   apiReads,
   taskSteps,
   manyExecutions,

@@ -58,8 +58,17 @@ export function cpuSecondsOf(pid: number): number {
 
 /** Peak resident bytes of a process, 0 when it is gone. */
 export function peakOf(pid: number | 'self'): number {
+  return memoryOf(pid, /^VmHWM:\s+(\d+) kB/m);
+}
+
+/** Resident bytes of a process, 0 when it is gone. */
+export function residentOf(pid: number): number {
+  return memoryOf(pid, /^VmRSS:\s+(\d+) kB/m);
+}
+
+function memoryOf(pid: number | 'self', line: RegExp): number {
   try {
-    const match = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    const match = line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
     return Number(match?.[1] ?? 0) * 1_024;
   } catch (error) {
     if (isGone(error)) return 0;
