@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey, hkdfSync } from 'node:crypto';
 import { GodwitError, type InstanceInfo } from '@godwit/domain';
 import { MemoryLedger } from '@godwit/provider/conformance';
 import { describe, expect, test } from 'vitest';
@@ -101,6 +101,21 @@ describe('keys of minions', () => {
     expect(minionKey(credentials('s'), 'godwit-m-a')).toEqual(key);
     expect(minionKey(credentials('s'), 'godwit-m-b').publicKey).not.toBe(key.publicKey);
     expect(minionKey(credentials('t'), 'godwit-m-a').publicKey).not.toBe(key.publicKey);
+  });
+
+  test('do not tell a guessed secret at the price of a hash', () => {
+    const { publicKey } = minionKey(credentials('s'), 'godwit-m-a');
+    const cheap = hkdfSync('sha256', 's', 'godwit minion key 2', 'http://k\ngodwit-m-a', 32);
+    const prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
+    const guess = createPrivateKey({ key: Buffer.concat([prefix, Buffer.from(cheap)]), format: 'der', type: 'pkcs8' });
+    const { x } = createPublicKey(guess).export({ format: 'jwk' });
+    const bytes = Buffer.from(publicKey.split(' ')[1] ?? '', 'base64');
+    expect(bytes.subarray(-32).toString('base64url')).not.toBe(x);
+    const password: Credentials = {
+      ...credentials(''),
+      auth: { kind: 'password', user: { id: 'u' }, password: 's', project: { id: 'p' } },
+    };
+    expect(minionKey(password, 'godwit-m-a').publicKey).toBe(publicKey);
   });
 
   test('the public half belongs to the private one', () => {
