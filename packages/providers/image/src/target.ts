@@ -91,7 +91,7 @@ async function probe(ctx: ProviderContext, root: string): Promise<void> {
 /** A probe is an empty file: anything else of such a name is somebody's own. */
 async function removeOldProbe(path: string): Promise<void> {
   const info = await statOrNull(path);
-  const isProbe = info !== null && info.isFile() && info.size === 0;
+  const isProbe = info?.isFile() === true && info.size === 0;
   if (isProbe && Date.now() - info.mtimeMs > PROBE_MS) await rm(path, { force: true });
 }
 
