@@ -87,12 +87,14 @@ export async function pushAgent(request: AgentRequest): Promise<Agent> {
   }
 }
 
-/** Its folder there, and whether the user is root. */
 interface Place {
+  /** Of the agent there, as the shell is to see it. */
   folder: string;
+  /** Whether the user is root. */
   root: boolean;
 }
 
+/** Stores it there, unless it is there. */
 async function install(connection: SshConnection, request: AgentRequest): Promise<Place> {
   const { signal, label } = request;
   const look = 'uname -m; id -u; command -v zstd >/dev/null 2>&1 && echo zstd || echo gzip; ls "$HOME/.godwit-agent"';

@@ -76,6 +76,8 @@ export function isStalePlan(error: unknown): boolean {
     error instanceof Error &&
     'code' in error &&
     error.code === '0A000' &&
-    error.message.includes('cached plan must not change result type')
+    'routine' in error &&
+    // Its message is in the language of the server.
+    error.routine === 'RevalidateCachedQuery'
   );
 }

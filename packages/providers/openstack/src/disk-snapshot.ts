@@ -55,15 +55,12 @@ async function restoreDisk(
   const snapshot = await findSnapshot(cloud, key, replica.volume);
   if (snapshot === null) throw new GodwitError('NOT_FOUND', `snapshot ${key} of ${replica.object}`);
   await volumeReady(cloud, volume.id, 'available', replica.id);
-  try {
-    await cloud.volumes.action(volume.id, { revert: { snapshot_id: snapshot.id } });
-    await volumeReady(cloud, volume.id, 'available', replica.id);
+  // Before it is asked for: a worker that dies now leaves nobody in doubt that this snapshot may be used up.
+  await cloud.volumes.addMetadata(volume.id, { godwit_reverting: key });
+  if (await revert(cloud, ctx, volume.id, snapshot.id, replica)) {
     // Not twice: with NFS Cinder copies over the newest file of the chain, after which the snapshot cannot be read again.
     await cloud.volumes.addMetadata(volume.id, { godwit_restored: key });
     return disk;
-  } catch (error) {
-    if (!(error instanceof GodwitError) || error.kind === 'retryable' || error.kind === 'canceled') throw error;
-    ctx.progress(`Volume ${volume.id} does not go back to its snapshot (${error.message}); a new one takes its place`);
   }
   const name = diskName(replica.key, replica.id);
   const handle = { ...disk.handle };
@@ -93,6 +90,25 @@ async function restoreDisk(
   if (old?.status !== 'error') await deleteSnapshot(cloud, snapshot.id);
   await deleteVolume(cloud, volume.id);
   return { ...disk, handle: { ...handle, volume: made.id } };
+}
+
+/** False: the back end does not, and it was said. */
+async function revert(
+  cloud: Cloud,
+  ctx: ProviderContext,
+  volume: string,
+  snapshot: string,
+  { id }: VolumeReplica,
+): Promise<boolean> {
+  try {
+    await cloud.volumes.action(volume, { revert: { snapshot_id: snapshot } });
+    await volumeReady(cloud, volume, 'available', id);
+    return true;
+  } catch (error) {
+    if (!(error instanceof GodwitError) || error.kind === 'retryable' || error.kind === 'canceled') throw error;
+    ctx.progress(`Volume ${volume} does not go back to its snapshot (${error.message}); a new one takes its place`);
+    return false;
+  }
 }
 
 /** See `TargetProvider.deleteDiskSnapshots`. */

@@ -195,7 +195,9 @@ export async function deleteSnapshot(cloud: Cloud, id: string): Promise<void> {
   const volume = await orNull(cloud.volumes.volume(snapshot.volume_id));
   if (volume?.status === 'error') {
     const object = `volume snapshot ${id} of ${cloud.label}`;
-    throw new GodwitError('PLATFORM_ERROR', object, { reason: `its volume ${volume.id} is in error` });
+    throw new GodwitError('PLATFORM_ERROR', object, {
+      reason: `its volume ${volume.id} is in error: have it put right, or delete the replica disks`,
+    });
   }
   await orNull(cloud.volumes.deleteSnapshot(id));
   await gone(cloud, `volume snapshot ${id} of ${cloud.label}`, () => cloud.volumes.snapshot(id));

@@ -266,9 +266,11 @@ async function openVolumes(ctx: ProviderContext, replicas: VolumeReplica[], read
     if (isHandedOver(volume)) {
       throw new GodwitError('CONFLICT', replica.object, { reason: 'an instance took its volume over' });
     }
-    const restored = volume.metadata?.godwit_restored;
     // With NFS, deleting the snapshot that a volume was restored from takes what was written to the volume since.
-    if (restored !== undefined && !readOnly) await deleteDiskSnapshot(cloud, restored, volume.id);
+    const restored = new Set([volume.metadata?.godwit_reverting, volume.metadata?.godwit_restored]);
+    for (const key of readOnly ? [] : restored) {
+      if (key !== undefined) await deleteDiskSnapshot(cloud, key, volume.id);
+    }
     if (volume.metadata?.godwit_zeroed === undefined) fresh.push(replica);
     else if (isNew(volume) && !readOnly) await cloud.volumes.addMetadata(volume.id, { godwit_zeroed: 'yes' });
   }
