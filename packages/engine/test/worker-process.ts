@@ -1,4 +1,5 @@
 // A worker as a process of its own: tests start it, kill it, and drive it to named points.
+import { flushCompileCache } from 'node:module';
 import path from 'node:path';
 import { GodwitError } from '@godwit/domain';
 import { connect, SecretBox } from '@godwit/store';
@@ -73,6 +74,8 @@ const worker = await startWorker({
   ...(options.retry !== undefined && { retry: options.retry }),
 });
 process.send?.({ ready: worker.serviceId });
+// Most of these processes are killed, and what is compiled is otherwise kept at an end in good order alone.
+flushCompileCache();
 process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => void worker.stop());
 process.on('message', (message: Stop | { goOn: string }) => {
