@@ -1,8 +1,8 @@
 import { GodwitError } from '@godwit/domain';
 import type { CopyItem } from './copy-planner.ts';
-import { digestInto } from './digest.ts';
 import { type Disk, type HashLeaves, LEAF_SIZE } from './disk.ts';
 import type { InFlight, Stage } from './in-flight.ts';
+import { digestLeaf } from './leaf-digest.ts';
 import { pushRun, runsHave } from './leaf-runs.ts';
 import { DIGEST_SIZE, GROUP_LEAVES, isUnknown, type LeafLayout, type LeafRun, sameDigest } from './leaf-table.ts';
 
@@ -30,8 +30,6 @@ export interface ItemPlace {
 interface Difference extends LeafRun {
   zero: boolean;
 }
-
-const zeroLeaf = Buffer.alloc(LEAF_SIZE);
 
 /** Reads, compares and sends single items; their results are in the items. */
 export class ItemWork {
@@ -134,9 +132,7 @@ export class ItemWork {
         const i = leaf - item.run.first;
         const length = layout.leafLength(leaf);
         const data = bytes.subarray(i * LEAF_SIZE, i * LEAF_SIZE + length);
-        const zero = data.equals(length === LEAF_SIZE ? zeroLeaf : zeroLeaf.subarray(0, length));
-        if (zero) found.set(layout.zeroDigestOf(leaf));
-        else digestInto(data, found, 0);
+        const zero = digestLeaf(data, layout.zeroDigestOf(leaf), found, 0);
         if (wereTold && !sameDigest(found, 0, digests, i * DIGEST_SIZE)) this.#place.onFalseHash(leaf * LEAF_SIZE);
         digests.set(found, i * DIGEST_SIZE);
         const at = placeIn(item.group.group, leaf);

@@ -4,10 +4,10 @@ import type { CheckpointStore, CompletedRun, CopyCounters, LeafGroup, ReplicaPro
 import type { Verify } from './copy.ts';
 import { toldDigests } from './copy-item.ts';
 import { zeroRuns } from './copy-planner.ts';
-import { digestInto } from './digest.ts';
 import { CHUNK_SIZE, type Disk, LEAF_SIZE } from './disk.ts';
 import type { GroupRoots } from './group-roots.ts';
 import type { InFlight } from './in-flight.ts';
+import { digestLeaf } from './leaf-digest.ts';
 import { pushRun, runsHave } from './leaf-runs.ts';
 import {
   changeLeaf,
@@ -241,8 +241,9 @@ class Verification {
       const now = clock();
       inFlight.finished('read', length, now - began, now);
       for (let i = 0; i < run.count; i++) {
-        const end = Math.min(length, (i + 1) * LEAF_SIZE);
-        digestInto(bytes.subarray(i * LEAF_SIZE, end), found, (run.first + i - base) * DIGEST_SIZE);
+        const leaf = run.first + i;
+        const data = bytes.subarray(i * LEAF_SIZE, Math.min(length, (i + 1) * LEAF_SIZE));
+        digestLeaf(data, layout.zeroDigestOf(leaf), found, (leaf - base) * DIGEST_SIZE);
       }
     } catch (error) {
       this.#failure ??= { error };
