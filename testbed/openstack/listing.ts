@@ -1,4 +1,4 @@
-import { CloudApi, type Credentials, type Json, type ServiceType } from './cloud-api.ts';
+import { CloudApi, CloudApiError, type Credentials, type Json, type ServiceType } from './cloud-api.ts';
 import type { Cloud } from './clouds.ts';
 
 /** What is listed of each kind of thing: where, under which key, and what of it must stay as it was. */
@@ -136,10 +136,9 @@ export interface ListingScope {
 
 /** Lists a cloud as its administrator. */
 export async function listCloud(cloud: Cloud, scope: ListingScope = {}): Promise<Listing> {
-  const admin = await cloud.admin();
   const lists = await Promise.all(
     kinds.map(async ({ kind, service, route, key, fields }) => {
-      const items = await admin.list(service, route, key);
+      const items = await as(cloud.adminCredentials, (admin) => admin.list(service, route, key));
       // Not a project's, and without a word of whose they are.
       if (scope.project !== undefined && (kind === 'project' || kind === 'user')) return [];
       return items.filter((item) => isIn(item, scope.project)).map((item) => line(kind, item, fields));
@@ -152,12 +151,31 @@ export async function listCloud(cloud: Cloud, scope: ListingScope = {}): Promise
   return all.filter((one) => !one.startsWith('attachment | ') || volumes.has(/volume_id="([^"]*)"/.exec(one)?.[1]));
 }
 
+const logins = new Map<string, Promise<CloudApi>>();
+
+/** Looks as a user, with the token of the last look: each new one is checked by each service anew, which takes seconds. */
+async function as<T>(credentials: Credentials, look: (api: CloudApi) => Promise<T>): Promise<T> {
+  const { authUrl, domain, project, user } = credentials;
+  const name = JSON.stringify([authUrl, domain, project, user]);
+  const before = logins.get(name);
+  const login = before ?? CloudApi.login(credentials);
+  logins.set(name, login);
+  try {
+    return await look(await login);
+  } catch (error) {
+    if (logins.get(name) === login) logins.delete(name);
+    const ended = before !== undefined && error instanceof CloudApiError && error.status === 401;
+    if (!ended) throw error;
+    return as(credentials, look);
+  }
+}
+
 /** What only its owner can list. */
 async function ownedBy(credentials: Credentials): Promise<string[]> {
-  const api = await CloudApi.login(credentials);
-  const keys = await api.list<{ keypair: Json }>('compute', '/os-keypairs', 'keypairs');
-  const route = `/users/${api.userId}/application_credentials`;
-  const applications = await api.list('identity', route, 'application_credentials');
+  const keys = await as(credentials, (api) => api.list<{ keypair: Json }>('compute', '/os-keypairs', 'keypairs'));
+  const applications = await as(credentials, (api) =>
+    api.list('identity', `/users/${api.userId}/application_credentials`, 'application_credentials'),
+  );
   return [
     ...keys.map(({ keypair }) => line('key pair', keypair, ['fingerprint'])),
     ...applications.map((item) => line('application credential', item, [])),

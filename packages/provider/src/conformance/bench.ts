@@ -31,7 +31,7 @@ export interface ConformanceOptions {
   cancelSeconds?: number;
   /** Runs only checks whose name contains it. */
   only?: string;
-  /** Runs only checks that need one of these: the halves of a slow platform side by side. Default: all. */
+  /** Runs only checks that need one of these: the parts of a slow platform side by side. Default: all. */
   needs?: readonly Check['needs'][];
   signal?: AbortSignal;
 }
@@ -42,8 +42,11 @@ export class NotApplicable extends Error {}
 /** One check: a sentence of behaviour that holds or not. */
 export interface Check {
   name: string;
-  /** `endpoint`: reads lists only; `instance`: takes snapshots of one; `scratch`: creates and removes its own things. */
-  needs: 'endpoint' | 'instance' | 'scratch';
+  /**
+   * `endpoint`: reads lists only; `instance`: takes snapshots of one; `scratch`: creates and removes disks of its own;
+   * `deployment`: instances of such disks too.
+   */
+  needs: 'endpoint' | 'instance' | 'scratch' | 'deployment';
   /** @returns what was seen, for people; throws {@link NotApplicable} or whatever is wrong */
   run(bench: Bench): Promise<string>;
 }

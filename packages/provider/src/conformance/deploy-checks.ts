@@ -10,17 +10,17 @@ import { deployRequest, ensureFilled, fillDisks, withScratchDisks } from './scra
 export const deployChecks: Check[] = [
   {
     name: 'deploys a clone, once per key, while replication goes on',
-    needs: 'scratch',
+    needs: 'deployment',
     run: (bench) => deployBesideReplication(bench, { clone: true, test: false }),
   },
   {
     name: 'deploys a test failover, once per key, while replication goes on',
-    needs: 'scratch',
+    needs: 'deployment',
     run: (bench) => deployBesideReplication(bench, { clone: true, test: true }),
   },
   {
     name: 'deploys the replica disks themselves and gives them back when that is undone',
-    needs: 'scratch',
+    needs: 'deployment',
     run: async (bench) => {
       const before = await bench.everything();
       const detail = await withScratchDisks(bench, async (disks, request, ctx) => {
@@ -39,7 +39,7 @@ export const deployChecks: Check[] = [
   },
   {
     name: 'hands nothing over to the user before an instance is finalized, and nothing of a test at all',
-    needs: 'scratch',
+    needs: 'deployment',
     run: async (bench) => {
       const before = await bench.everything();
       for (const how of [
@@ -57,7 +57,7 @@ export const deployChecks: Check[] = [
   },
   {
     name: 'leaves nothing when the reaper removes a failed deployment',
-    needs: 'scratch',
+    needs: 'deployment',
     run: async (bench) => {
       const before = await bench.everything();
       await withScratchDisks(bench, async (disks, request, ctx) => {

@@ -52,14 +52,15 @@ export async function* runConformance(
     if (options.needs !== undefined && !options.needs.includes(check.needs)) continue;
     if (options.signal?.aborted) throw new GodwitError('CANCELED', 'provider validation');
     yield await timed(check.name, async () => {
-      if (check.needs === 'scratch' && options.scratch !== true) {
+      const creates = check.needs === 'scratch' || check.needs === 'deployment';
+      if (creates && options.scratch !== true) {
         throw new NotApplicable('creates things: only with scratch allowed');
       }
       if (check.needs === 'instance') {
         void bench.source;
         await bench.instanceId();
       }
-      if (check.needs === 'scratch') void bench.target;
+      if (creates) void bench.target;
       const outcome = await check.run(bench).catch((error: unknown) => ({ error }));
       await bench.reap();
       if (typeof outcome === 'object') throw outcome.error;
