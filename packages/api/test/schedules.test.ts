@@ -128,3 +128,26 @@ describe('a schedule', () => {
     expect(await refusal(body)).toContain(reason);
   });
 });
+
+test('who may not deploy may not have it done by an execution or a schedule either', async () => {
+  await using strict = await ServedApi.start({
+    config: { policies: { 'migration:deployments:create': 'role:admin' } },
+  });
+  const [origin, destination] = [await strict.endpoint(strict.member, 'a'), await strict.endpoint(strict.member, 'b')];
+  const ends = { origin_endpoint_id: origin, destination_endpoint_id: destination, instances: ['web01'] };
+  const made = await strict.member.post('/transfers', { transfer: { scenario: 'replica', ...ends } });
+  const route = `/transfers/${made.json().transfer.id}`;
+  const plain = { schedule: { hour: 1 }, enabled: false };
+  const refusal = "PolicyNotAuthorized: Policy doesn't allow migration:deployments:create to be performed.";
+  const schedule = await strict.member.post(`${route}/schedules`, plain);
+  expect(schedule.statusCode).toBe(200);
+  const refused = [
+    await strict.member.post(`${route}/executions`, { execution: { auto_deploy: true } }),
+    await strict.member.post(`${route}/schedules`, { ...plain, auto_deploy: true }),
+    await strict.member.put(`${route}/schedules/${schedule.json().schedule.id}`, { auto_deploy: true }),
+  ];
+  expect(refused.map(({ statusCode }) => statusCode)).toEqual([403, 403, 403]);
+  expect(refused.map((answer) => answer.json().error.message)).toEqual([refusal, refusal, refusal]);
+  const changed = await strict.member.put(`${route}/schedules/${schedule.json().schedule.id}`, { auto_deploy: false });
+  expect(changed.statusCode).toBe(200);
+});

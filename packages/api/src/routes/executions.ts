@@ -102,6 +102,7 @@ export function executionRoutes(app: App, api: ApiContext): void {
     async (request) => {
       const id = request.params.transfer_id;
       const wanted = request.body.execution ?? {};
+      if (wanted.auto_deploy) request.demand('migration:deployments:create');
       const scope = scopeOf(request);
       const { execution } = await onTransfer(db, id, () =>
         api.engine.executeTransfer({

@@ -78,6 +78,7 @@ export function scheduleRoutes(app: App, { db, clock }: ApiContext): void {
     async (request) => {
       const { body } = request;
       if (body.schedule === undefined || body.schedule === null) throw invalidInput('schedule is required');
+      if (body.auto_deploy) request.demand('migration:deployments:create');
       const rule = ruleOf(body.schedule);
       const expirationDate = expirationOf(body.expiration_date ?? null, clock());
       const transfer = await transferOf(request);
@@ -110,6 +111,7 @@ export function scheduleRoutes(app: App, { db, clock }: ApiContext): void {
     },
     async (request) => {
       const { body } = request;
+      if (body.auto_deploy) request.demand('migration:deployments:create');
       const change: store.ScheduleChange = {
         ...(body.schedule && { schedule: ruleOf(body.schedule) }),
         ...(typeof body.enabled === 'boolean' && { enabled: body.enabled }),
