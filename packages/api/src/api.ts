@@ -18,6 +18,7 @@ import { routedUrl, speakOldReplicas } from './legacy/replicas.ts';
 import { countRequests } from './metrics.ts';
 import { documentRoutes } from './openapi.ts';
 import { describeProvider } from './provider-description.ts';
+import { RememberedAnswers, writeAnswer } from './remembered-answers.ts';
 import { accountRoutes } from './routes/accounts.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
@@ -76,12 +77,13 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
     config: deps.config,
     clock,
     externalSecrets: deps.externalSecrets,
+    remembered: new RememberedAnswers(clock),
   };
 
   readBodies(app);
   validateBodies(app);
   // Answers are built key by key in wire/; a serializer that drops or coerces would only hide a mistake there.
-  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
+  app.setSerializerCompiler(() => writeAnswer);
   answerErrors(app, deps.authUrl);
   const trail = auditRequests(app, db, deps.config.auditBacklog);
   const policy = new Policy(deps.config.policies);

@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiConfig, ExternalSecrets } from './deps.ts';
 import { type Caller, isAdmin } from './identity/authenticator.ts';
 import type { ProviderDescription } from './provider-description.ts';
+import type { RememberedAnswers } from './remembered-answers.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -22,6 +23,7 @@ export interface ApiContext {
   config: ApiConfig;
   clock: () => Date;
   externalSecrets: ExternalSecrets | undefined;
+  remembered: RememberedAnswers;
 }
 
 /** A caller with a project. */

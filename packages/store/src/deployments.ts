@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
 import { lifeEvents } from './events.ts';
-import { readPage } from './listing.ts';
+import { limitSql, readPage } from './listing.ts';
 import type { Deployment, DeploymentChange, NewDeployment } from './tables.ts';
 import { ACTION_SORT, type ActionQuery, type Scope } from './transfers.ts';
 
@@ -66,7 +66,7 @@ export async function listDeployments(db: Db, scope: Scope, query: ActionQuery =
         .$if(query.status !== undefined, (q) => q.where('last_execution_status', '=', query.status!))
         .$if(query.scenario !== undefined, (q) => q.where('transfer_scenario', '=', query.scenario!))
         .orderBy(order)
-        .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
+        .$if(query.limit !== undefined, (q) => q.limit(limitSql(query.limit!)))
         .execute(),
   );
 }

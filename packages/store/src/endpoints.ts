@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
 import { type Life, lifeEvents } from './events.ts';
 import { mappedRegions, mapRegions } from './regions.ts';
+import { joinedVersions, readVersion, versionText } from './row-version.ts';
 import type { SecretBox } from './secrets.ts';
 import { type Endpoint, toJson } from './tables.ts';
 import type { Scope } from './transfers.ts';
@@ -93,6 +94,18 @@ export async function listEndpoints(db: Db, scope: Scope): Promise<PublicEndpoin
     rows.map((row) => row.id),
   );
   return rows.map((row) => ({ ...row, mapped_regions: regions.get(row.id) ?? [] }));
+}
+
+/** Which versions of which rows `listEndpoints` would read just now; undefined when there are none. */
+export async function endpointsVersion(db: Db, scope: Scope): Promise<string | undefined> {
+  const regions = sql`(select string_agg(region_id || xmin || ctid, ',') from region_mapping
+    where object_type = ${'endpoint'} and object_id = endpoint.id)`;
+  const endpoints = db
+    .selectFrom('endpoint')
+    .select(sql`concat_ws(',', ${versionText('endpoint')}, ${regions})`.as('version'))
+    .where('deleted_at', 'is', null)
+    .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!));
+  return readVersion(db, sql`select ${joinedVersions} from ${endpoints.as('endpoints')}`);
 }
 
 export async function getEndpoint(db: Db, id: string, scope?: Scope): Promise<PublicEndpoint | undefined> {

@@ -7,9 +7,10 @@ import {
   FINAL_EXECUTION_STATUSES,
   GodwitError,
 } from '@godwit/domain';
-import { sql } from 'kysely';
+import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
-import { type Page, readPage, type SortColumns } from './listing.ts';
+import { limitSql, type Page, pageSql, readPage, type SortColumns } from './listing.ts';
+import { readVersion, rowVersion, versionText } from './row-version.ts';
 import { type Execution, type ExecutionOptions, toJson } from './tables.ts';
 import type { Scope } from './transfers.ts';
 
@@ -114,20 +115,73 @@ export interface ExecutionQuery extends Page {
 
 export async function listExecutions(db: Db, actionId: string, query: ExecutionQuery = {}): Promise<Execution[]> {
   return readPage(db, 'execution', SORT, query, (after, order) =>
-    db
-      .selectFrom('execution')
-      .selectAll()
-      .where(after)
-      .where('action_id', '=', actionId)
-      .where('deleted_at', 'is', null)
-      .$if(query.status !== undefined, (q) => q.where('status', '=', query.status!))
-      .$if(query.transferOf !== undefined, (q) =>
-        q.where((eb) => eb.exists(livingTransfer(db, actionId, query.transferOf?.scope))),
-      )
-      .orderBy(order)
-      .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
-      .execute(),
+    executionPage(db, actionId, query, after, order).selectAll().execute(),
   );
+}
+
+/**
+ * Which versions of which rows an answer with these executions and what their tasks tell would be made of just now;
+ * undefined when there are none.
+ */
+export async function executionsVersion(db: Db, actionId: string, query: ExecutionQuery): Promise<string | undefined> {
+  if (query.limit === 0) return undefined;
+  const { after, order } = pageSql('execution', SORT, query);
+  const page = executionPage(db, actionId, query, after ?? sql<SqlBool>`true`, order).select([
+    'id',
+    rowVersion('execution'),
+  ]);
+  return toldVersion(db, sql`${page}`);
+}
+
+/** The same of one execution of a transfer, as `getExecutionOfTransfer` finds it. */
+export async function executionVersion(
+  db: Db,
+  transferId: string,
+  id: string,
+  scope: Scope,
+): Promise<string | undefined> {
+  const execution = db
+    .selectFrom('execution')
+    .select(['id', rowVersion('execution')])
+    .where('id', '=', id)
+    .where('action_id', '=', transferId)
+    .where('deleted_at', 'is', null)
+    .where((eb) => eb.exists(livingTransfer(db, transferId, scope)));
+  return toldVersion(db, sql`${execution}`);
+}
+
+/** @param executions their `id` and `version` */
+function toldVersion(db: Db, executions: RawBuilder<unknown>): Promise<string | undefined> {
+  const said = (table: string) =>
+    sql`(select string_agg(${versionText(table)}, ',') from ${sql.table(table)} where task_id = task.id)`;
+  return readVersion(
+    db,
+    sql`with page as materialized ${executions}
+      select string_agg(concat_ws(',', version, (
+        select string_agg(concat_ws(',', ${versionText('task')}, ${said('task_event')}, ${said('progress_update')}), ',')
+        from task where execution_id = page.id)), ',')
+      from page`,
+  );
+}
+
+function executionPage(
+  db: Db,
+  actionId: string,
+  query: ExecutionQuery,
+  after: RawBuilder<SqlBool>,
+  order: RawBuilder<unknown>,
+) {
+  return db
+    .selectFrom('execution')
+    .where(after)
+    .where('action_id', '=', actionId)
+    .where('deleted_at', 'is', null)
+    .$if(query.status !== undefined, (q) => q.where('status', '=', query.status!))
+    .$if(query.transferOf !== undefined, (q) =>
+      q.where((eb) => eb.exists(livingTransfer(db, actionId, query.transferOf?.scope))),
+    )
+    .orderBy(order)
+    .$if(query.limit !== undefined, (q) => q.limit(limitSql(query.limit!)));
 }
 
 function livingTransfer(db: Db, id: string, scope: Scope) {

@@ -91,6 +91,18 @@ function afterMarker(table: string, columns: SortColumns, sort: SortKey[], marke
   return sql<SqlBool>`(${sql.join(branches, sql` or `)})`;
 }
 
+/** Limits that clients ask for as a rule. */
+const USUAL_LIMITS: ReadonlySet<number> = new Set([10, 20, 25, 50, 100, 200, 500, 1_000]);
+
+/**
+ * A limit in a query. The usual ones are part of its text: as a parameter, the plan for any limit looks so much dearer than
+ * one for a small limit that the server plans the statement anew each time, which takes longer than to run it. The others
+ * are parameters, so that clients cannot make statements without end.
+ */
+export function limitSql(limit: number): RawBuilder<number> {
+  return USUAL_LIMITS.has(limit) ? sql.lit(limit) : sql<number>`${limit}`;
+}
+
 /**
  * Runs a page's query. `query` gets the condition of the marker, or none; it is asked a second time, without, when the
  * marker turns out to name nothing.

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { ExecutionStatus, TransferScenario } from '@godwit/domain';
-import { sql } from 'kysely';
+import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import { type Db, inTransaction } from './database.ts';
 import { lifeEvents } from './events.ts';
-import { type Page, readPage, type SortColumns } from './listing.ts';
+import { limitSql, type Page, pageSql, readPage, type SortColumns } from './listing.ts';
+import { joinedVersions, readVersion, rowVersion } from './row-version.ts';
 import type { NewTransfer, Transfer, TransferChange } from './tables.ts';
 
 /** Whose objects a caller may see: one project's, or (`undefined`, administrators) everybody's. */
@@ -75,19 +76,37 @@ export async function lockTransfer(db: Db, id: string, scope?: Scope): Promise<T
 
 /** A page of transfers, newest first unless asked otherwise. */
 export async function listTransfers(db: Db, scope: Scope, query: ActionQuery = {}): Promise<Transfer[]> {
-  return readPage(db, 'transfer', { ...ACTION_SORT, scenario: 'plain' }, query, (after, order) =>
-    db
-      .selectFrom('transfer')
-      .selectAll()
-      .where(after)
-      .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
-      .$if(query.showDeleted !== true, (q) => q.where('deleted_at', 'is', null))
-      .$if(query.status !== undefined, (q) => q.where('last_execution_status', '=', query.status!))
-      .$if(query.scenario !== undefined, (q) => q.where('scenario', '=', query.scenario!))
-      .orderBy(order)
-      .$if(query.limit !== undefined, (q) => q.limit(query.limit!))
-      .execute(),
+  return readPage(db, 'transfer', TRANSFER_SORT, query, (after, order) =>
+    transferPage(db, scope, query, after, order).selectAll().execute(),
   );
+}
+
+/** Which versions of which rows `listTransfers` would read just now; undefined when there are none. */
+export async function transfersVersion(db: Db, scope: Scope, query: ActionQuery): Promise<string | undefined> {
+  if (query.limit === 0) return undefined;
+  const { after, order } = pageSql('transfer', TRANSFER_SORT, query);
+  const page = transferPage(db, scope, query, after ?? sql<SqlBool>`true`, order).select(rowVersion('transfer'));
+  return readVersion(db, sql`select ${joinedVersions} from ${page.as('page')}`);
+}
+
+const TRANSFER_SORT: SortColumns = { ...ACTION_SORT, scenario: 'plain' };
+
+function transferPage(
+  db: Db,
+  scope: Scope,
+  query: ActionQuery,
+  after: RawBuilder<SqlBool>,
+  order: RawBuilder<unknown>,
+) {
+  return db
+    .selectFrom('transfer')
+    .where(after)
+    .$if(scope !== undefined, (q) => q.where('project_id', '=', scope!))
+    .$if(query.showDeleted !== true, (q) => q.where('deleted_at', 'is', null))
+    .$if(query.status !== undefined, (q) => q.where('last_execution_status', '=', query.status!))
+    .$if(query.scenario !== undefined, (q) => q.where('scenario', '=', query.scenario!))
+    .orderBy(order)
+    .$if(query.limit !== undefined, (q) => q.limit(limitSql(query.limit!)));
 }
 
 /** Changes columns and sets `updated_at`; undefined when there is no such living transfer. */

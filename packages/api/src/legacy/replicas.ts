@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import * as store from '@godwit/store';
 import type { FastifyInstance } from 'fastify';
 import { executionsToWire } from '../action-reader.ts';
+import { WrittenAnswer } from '../remembered-answers.ts';
 import type { Execution } from '../schemas/execution.ts';
 import type { Schedule } from '../schemas/schedule.ts';
 import type { Transfer } from '../schemas/transfer.ts';
@@ -45,7 +46,9 @@ export function speakOldReplicas(app: FastifyInstance, db: store.Db): void {
   });
   app.addHook('preSerialization', async (request, _reply, payload) => {
     if (typeof payload !== 'object' || payload === null) return payload;
-    if (spelledOld.has(request.raw)) return translated(db, payload as Envelope);
+    if (spelledOld.has(request.raw)) {
+      return translated(db, (payload instanceof WrittenAnswer ? payload.read() : payload) as Envelope);
+    }
     // Migrations have routes of their own; what refuses them speaks of transfers.
     return /\/migrations(?:\/|$)/.test(request.routeOptions.url ?? '')
       ? refusalInOldWords(payload as Envelope)

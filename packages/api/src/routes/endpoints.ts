@@ -17,7 +17,14 @@ export function endpointRoutes(app: App, api: ApiContext): void {
   app.get(
     '/endpoints',
     { schema: { operationId: 'listEndpoints', summary: 'Endpoints', tags, response: { 200: EndpointsAnswer } } },
-    async (request) => ({ endpoints: (await store.listEndpoints(api.db, scopeOf(request))).map(endpointToWire) }),
+    async (request) => {
+      const scope = scopeOf(request);
+      return api.remembered.answer(
+        JSON.stringify(['endpoints', scope]),
+        () => store.endpointsVersion(api.db, scope),
+        async () => ({ endpoints: (await store.listEndpoints(api.db, scope)).map(endpointToWire) }),
+      );
+    },
   );
 
   app.get(

@@ -27,6 +27,14 @@ export function executionRoutes(app: App, api: ApiContext): void {
     return execution;
   }
 
+  /** @param scope the same as in the query, of which undefined leaves no trace in a key */
+  const listed = (transferId: string, scope: store.Scope, query: store.ExecutionQuery) =>
+    api.remembered.answer(
+      JSON.stringify(['executions', scope, transferId, query]),
+      () => store.executionsVersion(db, transferId, query),
+      async () => ({ executions: await executionsToWire(db, await store.listExecutions(db, transferId, query)) }),
+    );
+
   app.get(
     '/transfers/:transfer_id/executions',
     {
@@ -41,15 +49,15 @@ export function executionRoutes(app: App, api: ApiContext): void {
       },
     },
     async (request) => {
-      const query = pageOf(request.query);
+      const scope = scopeOf(request);
       const status = statusOf(request.query, 'task execution');
       const id = request.params.transfer_id;
-      const rows = await store.listExecutions(db, id, {
-        ...query,
-        transferOf: { scope: scopeOf(request) },
+      const query: store.ExecutionQuery = {
+        ...pageOf(request.query),
+        transferOf: { scope },
         ...(status !== undefined && { status: status as store.Execution['status'] }),
-      });
-      return { executions: await executionsToWire(db, rows) };
+      };
+      return listed(id, scope, query);
     },
   );
 
@@ -66,8 +74,8 @@ export function executionRoutes(app: App, api: ApiContext): void {
     },
     async (request) => {
       const id = request.params.transfer_id;
-      const rows = await store.listExecutions(db, id, { transferOf: { scope: scopeOf(request) } });
-      return { executions: await executionsToWire(db, rows) };
+      const scope = scopeOf(request);
+      return listed(id, scope, { transferOf: { scope } });
     },
   );
 
@@ -82,7 +90,15 @@ export function executionRoutes(app: App, api: ApiContext): void {
         response: { 200: ExecutionAnswer },
       },
     },
-    async (request) => ({ execution: (await executionsToWire(db, [await executionOf(request)]))[0]! }),
+    async (request) => {
+      const { transfer_id: transferId, execution_id: id } = request.params;
+      const scope = scopeOf(request);
+      return api.remembered.answer(
+        JSON.stringify(['execution', scope, transferId, id]),
+        () => store.executionVersion(db, transferId, id, scope),
+        async () => ({ execution: (await executionsToWire(db, [await executionOf(request)]))[0]! }),
+      );
+    },
   );
 
   app.post(

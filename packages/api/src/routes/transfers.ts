@@ -41,14 +41,21 @@ export function transferRoutes(app: App, api: ApiContext): void {
   async function list(query: RawQuery, scope: store.Scope) {
     const status = statusOf(query, 'task');
     const scenario = single(query, 'scenario');
-    const rows = await store.listTransfers(db, scope, {
+    const page: store.ActionQuery = {
       ...pageOf(query),
       // Statuses of tasks pass the filter and match nothing.
       ...(status !== undefined && { status: status as store.Transfer['last_execution_status'] }),
       showDeleted: flag(query, 'show_deleted'),
       ...(scenario !== undefined && { scenario: scenarioOf(scenario) }),
-    });
-    if (!flag(query, 'include_task_info')) return { transfers: rows.map((row) => transferToWire(row)) };
+    };
+    if (!flag(query, 'include_task_info')) {
+      return api.remembered.answer(
+        JSON.stringify(['transfers', scope, page]),
+        () => store.transfersVersion(db, scope, page),
+        async () => ({ transfers: (await store.listTransfers(db, scope, page)).map((row) => transferToWire(row)) }),
+      );
+    }
+    const rows = await store.listTransfers(db, scope, page);
     const ids = rows.map((row) => row.id);
     const [info, runs] = await Promise.all([readInfo(db, ids), store.executionsOfActions(db, ids)]);
     const executions = Map.groupBy(
