@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
+/** Between the answers of several commands. */
+const END = '=end=';
 const script = join(import.meta.dirname, 'host.sh');
 
 export interface LibvirtHostOptions {
@@ -34,6 +36,8 @@ export interface LibvirtHost {
   readonly networks: boolean;
   /** Runs `virsh` against it and returns what it prints. Rejects with what it complains about. */
   virsh(...args: string[]): Promise<string>;
+  /** Runs commands of `virsh` that list things, in one process; the lines of each. Rejects when any of them complains. */
+  virshLists(...commands: string[]): Promise<string[][]>;
   /** Powers its domains off and ends it. Idempotent. `keep` leaves the folder; a folder of the caller's choice always stays. */
   stop(keep?: boolean): Promise<void>;
   /** Pulls the plug: every QEMU and daemon is gone at once, nothing is flushed. It may be started again with the same folder. */
@@ -92,6 +96,16 @@ export async function startLibvirtHost(options: LibvirtHostOptions = {}): Promis
     async virsh(...command) {
       const { stdout } = await run('virsh', ['-q', '-c', uri, ...command], { env: { ...process.env, LC_ALL: 'C' } });
       return stdout;
+    },
+    async virshLists(...commands) {
+      if (commands.length === 0) return [];
+      const line = commands.flatMap((command) => [command, `echo ${END}`]).join('; ');
+      const { stdout, stderr } = await run('virsh', ['-q', '-c', uri, line], { env: { ...process.env, LC_ALL: 'C' } });
+      // Its exit code is that of the last command.
+      if (stderr.trim() !== '') throw new Error(stderr);
+      const lists = stdout.split(END).map((text) => text.split('\n').filter((one) => one.trim() !== ''));
+      if (lists.length !== commands.length + 1) throw new Error(`virsh answered only in part: ${stdout}`);
+      return lists.slice(0, -1);
     },
     async stop(keep = false) {
       await run(script, ['stop', dir]);

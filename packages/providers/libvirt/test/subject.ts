@@ -38,20 +38,19 @@ export function libvirtSubject(lab: Lab, wrongCredentials: JsonObject | string):
 
 async function everything(lab: Lab): Promise<string[]> {
   const { host } = lab;
-  const lines = (text: string) => text.split('\n').filter((line) => line.trim() !== '');
-  const domains = lines(await host.virsh('list', '--all', '--name'));
-  const checkpoints = await Promise.all(
-    domains.map(async (name) =>
-      lines(await host.virsh('checkpoint-list', '--name', name)).map(
-        (checkpoint) => `checkpoint ${checkpoint} of ${name}`,
-      ),
-    ),
+  const [domains = [], networks = [], pools = []] = await host.virshLists(
+    'list --all --name',
+    'net-list --all --name',
+    'pool-list --all --name',
   );
+  const checkpoints = await host.virshLists(...domains.map((name) => `checkpoint-list --name '${name}'`));
   return [
     ...domains.map((name) => `domain ${name}`),
-    ...checkpoints.flat(),
-    ...lines(await host.virsh('net-list', '--all', '--name')).map((name) => `network ${name}`),
-    ...lines(await host.virsh('pool-list', '--all', '--name')).map((name) => `pool ${name}`),
+    ...domains.flatMap((name, at) =>
+      (checkpoints[at] ?? []).map((checkpoint) => `checkpoint ${checkpoint} of ${name}`),
+    ),
+    ...networks.map((name) => `network ${name}`),
+    ...pools.map((name) => `pool ${name}`),
     ...(await readdir(host.images, { recursive: true })).map((name) => `file ${name}`),
     ...(await readdir(host.dir)).filter((name) => name.startsWith('godwit-')).map((name) => `socket ${name}`),
   ];
