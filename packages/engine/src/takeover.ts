@@ -25,10 +25,12 @@ interface Sighting {
  */
 export class Takeover {
   readonly #worker: WorkerContext;
+  readonly #standsStillMs: number;
   #sightings = new Map<string, Sighting>();
 
-  constructor(worker: WorkerContext) {
+  constructor(worker: WorkerContext, standsStillMs = STANDS_STILL_MS) {
     this.#worker = worker;
+    this.#standsStillMs = standsStillMs;
   }
 
   /** Looks once. Returns how many workflows went back; queue and partition are kept, so that regions and limits hold for the successor too. */
@@ -81,7 +83,7 @@ export class Takeover {
       const before = this.#sightings.get(id);
       const sighting = before?.heartbeat === heartbeat ? before : { heartbeat, since: now };
       sightings.set(id, sighting);
-      const moves = young || now - sighting.since < STANDS_STILL_MS;
+      const moves = young || now - sighting.since < this.#standsStillMs;
       if (executor !== null && !gone && moves) living.add(executor);
     }
     this.#sightings = sightings;

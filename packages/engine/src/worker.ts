@@ -87,6 +87,8 @@ export interface WorkerOptions {
   pollMs?: number;
   /** Shorter times, for tests of what happens when they are over. */
   heartbeat?: { everyMs?: number; limitMs?: number };
+  /** Shorter time, for tests: milliseconds that an old heartbeat is seen to stand still before its worker counts as dead. Default 7,000. */
+  standsStillMs?: number;
 }
 
 export interface Worker {
@@ -198,7 +200,7 @@ async function begin(
   let stopped = false;
   const calls = new CallServer(worker);
   const rounds = new Rounds(worker);
-  const takeover = new Takeover(worker);
+  const takeover = new Takeover(worker, options.standsStillMs);
   rounds.add('takeover', TAKEOVER_EVERY_MS, () => takeover.look());
   rounds.add('reaper', REAPER_EVERY_MS, () => reap(worker));
   rounds.add('waiting', WAITING_EVERY_MS, () => explainWaiting(worker));

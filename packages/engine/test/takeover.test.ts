@@ -18,6 +18,9 @@ async function installation(): Promise<TestInstallation> {
   return it;
 }
 
+/** For workers that look for silent ones: what stands still is dead, and no test of theirs has a clock that jumps. */
+const standsStillMs = 500;
+
 async function slowCopy(it: TestInstallation, size = 48 * MIB) {
   it.instance('src', 'web', { vda: sparseBytes(size), vdb: sparseBytes(MIB) });
   const options = JSON.stringify({ rate_limit: 3 * MIB });
@@ -38,7 +41,7 @@ test('the work of a dead worker is taken over by another one and completed', asy
   const first = it.worker({ host: 'first', stops: [{ point: 'REPLICATE_DISKS:copied', action: 'hang', times: 2 }] });
   const { executionId, flowing, transfer } = await slowCopy(it);
   await flowing();
-  const second = it.worker({ host: 'second' });
+  const second = it.worker({ host: 'second', standsStillMs });
   await second.ready;
   await first.kill();
   await it.silence('first');
@@ -62,7 +65,7 @@ test('a worker that stood still while another took over writes nothing more and 
   await flowing();
   zombie.process.kill('SIGSTOP');
   const stopped = performance.now();
-  const heir = it.worker({ host: 'heir' });
+  const heir = it.worker({ host: 'heir', standsStillMs });
   await heir.ready;
   await it.silence('zombie');
   await it.eventually('the heir copies', async () => {
@@ -85,7 +88,7 @@ test('a worker that still thinks it lives is refused by the fence when its task 
   await flowing();
   zombie.process.kill('SIGSTOP');
   const cleaning = 'DELETE_TRANSFER_SOURCE_RESOURCES:begin';
-  const heir = it.worker({ host: 'heir', stops: [{ point: cleaning, action: 'pause' }] });
+  const heir = it.worker({ host: 'heir', standsStillMs, stops: [{ point: cleaning, action: 'pause' }] });
   await heir.ready;
   await it.silence('zombie');
   await it.eventually('the heir copies', async () => {

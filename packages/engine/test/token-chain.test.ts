@@ -194,7 +194,7 @@ test('who was about to complete a disk from a lost snapshot is refused once anot
   late.process.kill('SIGSTOP');
   loseSnapshots();
   for (const disk of ['a', 'b']) put(file(disk), 5, 1, 0x55);
-  const heir = it.worker({ host: 'heir', stops: [{ point: forgotten, action: 'pause' }] });
+  const heir = it.worker({ host: 'heir', standsStillMs: 500, stops: [{ point: forgotten, action: 'pause' }] });
   await heir.ready;
   await it.silence('late');
   await it.eventually('the heir has given the snapshot up', () => heir.reached.includes(forgotten));

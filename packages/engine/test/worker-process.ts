@@ -27,6 +27,7 @@ export interface WorkerProcessOptions {
   copies?: number;
   pollMs?: number;
   heartbeat?: { everyMs?: number; limitMs?: number };
+  standsStillMs?: number;
   retry?: { firstMs?: number; maxMs?: number; limitMs?: number };
 }
 
@@ -71,6 +72,7 @@ const worker = await startWorker({
   ...(options.copies !== undefined && { copies: options.copies }),
   ...(options.pollMs !== undefined && { pollMs: options.pollMs }),
   ...(options.heartbeat !== undefined && { heartbeat: options.heartbeat }),
+  ...(options.standsStillMs !== undefined && { standsStillMs: options.standsStillMs }),
   ...(options.retry !== undefined && { retry: options.retry }),
 });
 process.send?.({ ready: worker.serviceId });
