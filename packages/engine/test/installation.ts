@@ -30,6 +30,9 @@ import type { EngineClient } from '../src/engine-client.ts';
 import { migrateEngine } from '../src/schema.ts';
 import type { Stop, WorkerProcessOptions } from './worker-process.ts';
 
+/** Between looks of a test that waits: several wait at once, and each look takes a millisecond of a core. */
+const LOOK_MS = 50;
+
 /** A worker process, and what it has said. */
 export class TestWorker {
   readonly process: ChildProcess;
@@ -239,13 +242,13 @@ export class TestInstallation implements AsyncDisposable {
       const status = (await getExecution(this.db, executionId))?.status ?? 'UNEXECUTED';
       if ((wanted ?? final).includes(status)) return status;
       if (Date.now() > end) throw new Error(`execution is still ${status}\n${await this.report(executionId)}`);
-      await sleep(20);
+      await sleep(LOOK_MS);
     }
   }
 
   /** Waits for anything. */
   async eventually(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-    for (const end = Date.now() + 60_000; !(await holds()); await sleep(20)) {
+    for (const end = Date.now() + 60_000; !(await holds()); await sleep(LOOK_MS)) {
       if (Date.now() > end) throw new Error(`never: ${what}\n${this.workers.map((worker) => worker.log).join('\n')}`);
     }
   }
