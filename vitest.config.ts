@@ -47,8 +47,8 @@ const shared = {
  */
 export default defineConfig({
   test: {
-    // Tests wait for servers more than they compute: three keep two cores busy.
-    maxWorkers: 3,
+    // Tests wait for servers more than they compute: with four files at once neither of two cores is idle.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
