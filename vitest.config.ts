@@ -17,6 +17,8 @@ const longest = [
   'engine/test/crash.test.ts',
   'libvirt/test/source.libvirt.test.ts',
   'engine/test/pools.test.ts',
+  'openstack/faults.testbed.ts',
+  'openstack/identity.testbed.ts',
 ];
 
 /**
@@ -41,9 +43,19 @@ const shared = {
   teardownTimeout: 20_000,
 };
 
+const clouds = {
+  ...shared,
+  globalSetup: ['testbed/openstack/global-setup.ts'],
+  testTimeout: 900_000,
+  hookTimeout: 900_000,
+};
+/** Suites that wait more than they compute and disturb nobody: two at a time, after all others. */
+const patient = ['testbed/openstack/faults.testbed.ts', 'testbed/openstack/identity.testbed.ts'];
+const twoAtATime = { maxWorkers: 2, sequence: { groupOrder: 1 } };
+
 /**
  * `unit`: needs only programs; `libvirt`: needs root and libvirt; `testbed`: whole systems with booting
- * guests; `clouds`: the same between two OpenStack clouds, which it starts.
+ * guests; `clouds`: the same between two OpenStack clouds, which it starts; `clouds-beside`: what can go on there at once.
  */
 export default defineConfig({
   test: {
@@ -82,19 +94,25 @@ export default defineConfig({
           exclude: ['**/node_modules/**', 'testbed/openstack/**'],
           testTimeout: 900_000,
           hookTimeout: 900_000,
+          ...twoAtATime,
+        },
+      },
+      {
+        test: {
+          ...clouds,
+          name: 'clouds',
+          include: ['testbed/openstack/*.testbed.ts'],
+          exclude: ['**/node_modules/**', ...patient],
           fileParallelism: false,
         },
       },
       {
         test: {
-          ...shared,
-          name: 'clouds',
-          include: ['testbed/openstack/*.testbed.ts'],
+          ...clouds,
+          name: 'clouds-beside',
+          include: patient,
           exclude: ['**/node_modules/**'],
-          globalSetup: ['testbed/openstack/global-setup.ts'],
-          testTimeout: 900_000,
-          hookTimeout: 900_000,
-          fileParallelism: false,
+          ...twoAtATime,
         },
       },
     ],

@@ -33,7 +33,7 @@ if (lacking.includes(diskPackages) || lacking.includes(testPackages)) process.ex
 
 const root = process.getuid?.() === 0;
 const projects = testbed ? ['testbed'] : ['unit'];
-if (testbed && root && ensurePackages([cloudPackages]).length === 0) projects.push('clouds');
+if (testbed && root && ensurePackages([cloudPackages]).length === 0) projects.push('clouds', 'clouds-beside');
 else if (testbed) console.error('The suite of the OpenStack clouds is left out: it needs root, Debian 12 and python3.');
 const hypervisors = !lacking.includes(hypervisorPackages) && !lacking.includes(hypervisorTestPackages);
 if (!testbed && root && hypervisors) projects.push('libvirt');

@@ -75,7 +75,7 @@ describe('faults of a cloud', () => {
     ({ dst } = await runningClouds(inject('cloudsInstance')));
     folder = mkdtempSync(path.join(tmpdir(), 'gwflt-'));
     disk = path.join(folder, 'disk.raw');
-    writeFileSync(disk, Buffer.concat([randomBytes(32 * MiB), Buffer.alloc(32 * MiB)]));
+    writeFileSync(disk, Buffer.concat([randomBytes(16 * MiB), Buffer.alloc(48 * MiB)]));
     step('a tenant that may make flavors, and Godwit');
     const roles = ['member', 'admin'];
     [to, godwit] = await Promise.all([createTenant(dst, 'faults', { roles }), Installation.start()]);
