@@ -6,7 +6,7 @@ const TASKS = 10;
 
 export interface History {
   transfers: string[];
-  /** Route of one execution of each of the first transfers. */
+  /** Route of one execution of each of these transfers. */
   executions: string[];
 }
 
@@ -48,7 +48,7 @@ export async function writeHistory(
     await sql`vacuum analyze`.execute(db);
     const rows = await sql<{ transfer: string; execution: string }>`
       select transfer.id as transfer, execution.id as execution from transfer join execution on action_id = transfer.id
-      where user_id = 'bench' and number = 2 order by md5(transfer.id) limit 200`.execute(db);
+      where user_id = 'bench' and number = 2 order by md5(transfer.id) limit 2000`.execute(db);
     return {
       transfers: rows.rows.map((row) => row.transfer),
       executions: rows.rows.map((row) => `/transfers/${row.transfer}/executions/${row.execution}`),

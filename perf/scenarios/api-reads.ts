@@ -10,6 +10,8 @@ import { percentile } from '../statistics.ts';
 
 const RATE = 2_000;
 const CLIENTS = 8;
+/** Objects of each kind that are asked for again and again; the others are asked for once. */
+const AGAIN = 200;
 
 /** Reads of the API beside a database that has been used for a while. */
 export const apiReads: Scenario = {
@@ -24,7 +26,8 @@ export const apiReads: Scenario = {
       mkdirSync(path);
       const origin = await installation.endpoint('from', 'image', { path });
       const destination = await installation.endpoint('to', 'image', { path: bench.folder });
-      const history = await writeHistory(installation, transfers, { origin, destination });
+      const all = await writeHistory(installation, transfers, { origin, destination });
+      const history = { transfers: all.transfers.slice(0, AGAIN), executions: all.executions.slice(0, AGAIN) };
       const kinds: Record<string, LoadRequest[]> = {
         'show a transfer': of(
           'show',
@@ -43,6 +46,14 @@ export const apiReads: Scenario = {
         'page sorted by last change (25)': of('sorted', ['/transfers?limit=25&sort_key=updated_at&sort_dir=desc']),
         'endpoints (2)': of('endpoints', ['/endpoints']),
       };
+      const firsts = all.transfers
+        .slice(AGAIN)
+        .flatMap((id, nth) => [
+          ...of('show', [`/transfers/${id}`]),
+          ...of('execution', all.executions.slice(AGAIN + nth, AGAIN + nth + 1)),
+          ...of('executions', [`/transfers/${id}/executions`]),
+          ...of('marker', [`/transfers?limit=25&marker=${id}`]),
+        ]);
       const rows: string[][] = [];
       const medians: number[] = [];
       for (const [name, requests] of Object.entries(kinds)) {
@@ -61,10 +72,20 @@ export const apiReads: Scenario = {
         ]);
         bench.say(`  ${rows.at(-1)?.join('  ')}`);
       }
+      const first = await load(installation, { requests: firsts, clients: CLIENTS, seconds, once: true });
       const mixed = mix(Object.values(kinds));
       const flood = await load(installation, { requests: mixed, clients: CLIENTS, seconds });
       const steady = await load(installation, { requests: mixed, clients: CLIENTS, seconds, rate: RATE });
       const per = (result: { all: number[]; seconds: number }): number => result.all.length / result.seconds;
+      rows.push([
+        '**those that name a transfer, each one for the first time**',
+        '',
+        '',
+        '',
+        '',
+        per(first).toFixed(0),
+        ...latencyCells(first.all),
+      ]);
       rows.push(['**all of these in turn**', '', '', '', '', per(flood).toFixed(0), ...latencyCells(flood.all)]);
       rows.push([
         `**the same at ${RATE} a second**`,
@@ -105,6 +126,7 @@ export const apiReads: Scenario = {
           atMost('slowest list page p50 in the server < 5 ms', 5, Math.max(...medians.slice(3, 6)), ' ms'),
         ],
         notes: [
+          `All but the row of first times ask for the same ${AGAIN} objects of a kind again: what has not changed since is then answered from memory, after the database was asked whether it has.`,
           `"p50 in the server" is interpolated from \`godwit_http_request_seconds\` while one client asks; the others are seen by the client (undici, a process of its own).`,
           `Peak memory of the API process meanwhile: ${(peakOf(api) / 1_048_576).toFixed(0)} MiB.`,
         ],

@@ -6,12 +6,14 @@ const WORTH_KEEPING = 3;
 const MOST = 200;
 /** Texts whose sightings are counted at most. */
 const MOST_COUNTED = 1_000;
+/** Begins as a query, and ends where its only statement ends. */
+const ONE_QUERY = /^select\b[^;]*$/;
 /** Characters of a statement at most: longer ones list values, and hardly come twice. */
 const LONGEST = 8_192;
 
 /**
- * Which statements of a pool the server keeps parsed and planned. Only those with parameters: the others may hold several
- * statements, or begin and end transactions.
+ * Which statements of a pool the server keeps parsed and planned: those with parameters, and queries without; what else has
+ * none may hold several statements, or begin and end transactions.
  */
 export class PreparedStatements {
   readonly #counts = new Map<string, number>();
@@ -48,7 +50,8 @@ export class PreparedStatements {
       if (typeof text !== 'string') return Reflect.apply(query, client, args);
       if (/^(?:begin|start transaction)\b/i.test(text)) inTransaction = true;
       else if (/^(?:commit|rollback)$/i.test(text)) inTransaction = false;
-      const name = Array.isArray(values) && values.length > 0 ? this.nameOf(text) : undefined;
+      const single = Array.isArray(values) && (values.length > 0 || ONE_QUERY.test(text));
+      const name = single ? this.nameOf(text) : undefined;
       if (name === undefined) return Reflect.apply(query, client, args);
       const answer: unknown = Reflect.apply(query, client, [{ name, text, values }, ...rest]);
       if (!(answer instanceof Promise)) return answer;

@@ -124,13 +124,18 @@ describe('statements that come again', () => {
     return rows[0]!.count;
   };
 
-  it('are kept prepared by the session, those without parameters and those seen once or twice are not', async () => {
+  it('are kept prepared by the session, those seen once or twice and those that may be several are not', async () => {
     await using other = await createTestDatabase({ max: 1 });
-    await sql`select 1`.execute(other.db);
+    for (let n = 0; n < 4; n++) await sql`select 1; select 2`.execute(other.db);
+    for (let n = 0; n < 2; n++) await sql`select 3`.execute(other.db);
     for (let n = 0; n < 2; n++) await getSetting(other.db, 'none');
     expect(await prepared(other)).toBe(0);
     for (let n = 0; n < 2; n++) await getSetting(other.db, 'none');
     expect(await prepared(other)).toBe(1);
+    for (let n = 0; n < 2; n++) expect((await sql`select 3 as n`.execute(other.db)).rows).toEqual([{ n: 3 }]);
+    for (let n = 0; n < 2; n++) await sql`select 3`.execute(other.db);
+    // The third is this question itself.
+    expect(await prepared(other)).toBe(3);
   });
 
   it('are bounded in number', () => {
