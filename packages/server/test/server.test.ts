@@ -90,7 +90,7 @@ describe('server all', () => {
       const before = server.pid(role);
       expect(before).toBeDefined();
       process.kill(before!, 'SIGKILL');
-      while (server.pid(role) === undefined || server.pid(role) === before) await sleep(20);
+      for (let now = before; now === undefined || now === before; now = server.pid(role)) await sleep(50);
       await server.untilHealthy();
     }
     expect(await login(server, passwordOf(server.home))).toBe(201);
