@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 
@@ -22,6 +23,8 @@ export interface KeptProcessOptions {
   /** Asked at each start: the address of the database may have changed. */
   startMessage: () => StartMessage;
   log: Logger;
+  /** How much it stands back from other processes when the processors are busy: 0 (default) to 19, as `nice` counts. */
+  niceness?: number;
   /** It said that it is ready; at each start. */
   onReady?: () => void;
   /** It ended with EXIT_USAGE before it was ever ready: it is not started again. */
@@ -54,6 +57,7 @@ export class KeptProcess {
     const { name, log } = this.#options;
     const child = startChild(this.#options);
     this.#child = child;
+    if (child.pid !== undefined) this.#standBack(child.pid);
     let readyAt: number | undefined;
     child.on('message', (message: ChildMessage) => {
       if (message.type !== 'ready') return;
@@ -75,6 +79,17 @@ export class KeptProcess {
       this.#retry = setTimeout(() => this.start(), this.#wait);
       this.#wait = Math.min(this.#wait * 2, BACKOFF.most);
     });
+  }
+
+  /** Before it has threads and children: they have the niceness of who starts them. */
+  #standBack(pid: number): void {
+    const { log, name, niceness = 0 } = this.#options;
+    if (niceness === 0) return;
+    try {
+      setPriority(pid, niceness);
+    } catch (error) {
+      log.debug({ err: error }, `the ${name} process keeps its priority`);
+    }
   }
 
   /** Ends the present child; it comes back by itself. */

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTestDatabase } from '@godwit/store/testing';
@@ -61,6 +61,14 @@ describe('server all', () => {
     const logged = server.output.split('\n').filter((line) => line !== '' && !line.startsWith('Godwit is ready at '));
     expect(logged.filter((line) => !/^\{"level":".+","time":".+","name":".+"/.test(line))).toEqual([]);
     expect(logged.map((line) => JSON.parse(line).msg)).toContain('the database was brought up to date');
+  });
+
+  it('lets its worker stand back from its API when the processors are busy', async () => {
+    const server = await start(['all']);
+    await server.untilReady();
+    const own = getPriority(server.child.pid);
+    expect(getPriority(server.pid('api'))).toBe(own);
+    expect(getPriority(server.pid('worker'))).toBeGreaterThan(own);
   });
 
   it('keeps the password of its administrator, and makes a new one when its file is gone', async () => {
