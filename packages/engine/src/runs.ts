@@ -67,6 +67,15 @@ export class Runs {
     return inbox;
   }
 
+  /** What each walk here knew of its execution after its last step, by execution; those in their first step know nothing. */
+  get known(): ReadonlyMap<string, string> {
+    const known = new Map<string, string>();
+    for (const [executionId, inbox] of this.#inboxes) {
+      if (inbox.known !== undefined) known.set(executionId, inbox.known);
+    }
+    return known;
+  }
+
   /** Word about an execution; nobody may be waiting. */
   wake(executionId: string): void {
     this.#inboxes.get(executionId)?.wake();
@@ -79,6 +88,8 @@ export class Runs {
 
 /** Where one waits for word; what came while nobody waited is kept. */
 export class Inbox {
+  /** What the one who waits knows, to be compared with the rows: `knownOf` of the walk. */
+  known: string | undefined;
   readonly #forget: () => void;
   #word = false;
   #waiter: (() => void) | undefined;

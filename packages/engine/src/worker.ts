@@ -6,6 +6,7 @@ import { DBOS, DBOSClient } from '@dbos-inc/dbos-sdk';
 import { CopyPool } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import { type Connection, connect, isMigrated, putSetting, type SecretBox, signOffService } from '@godwit/store';
+import type pg from 'pg';
 import { type Logger, pino } from 'pino';
 import { Balance } from './balance.ts';
 import { CallServer } from './call-server.ts';
@@ -28,9 +29,11 @@ import {
 } from './contract.ts';
 import { whileDatabaseIsAway } from './database-retry.ts';
 import { durableLog } from './durable-log.ts';
+import { boundedUrl, openDurablePool } from './durable-pool.ts';
 import { Heart } from './heart.ts';
 import { Listener } from './listener.ts';
 import { hurry, hurryAll, listenTo, queuesOf } from './listening.ts';
+import { OVERLOOKED_EVERY_MS, wakeOverlooked } from './overlooked.ts';
 import { keepPools, UPKEEP_EVERY_MS } from './pools/upkeep.ts';
 import { type ProviderLoaders, ProviderRegistry } from './provider-registry.ts';
 import { RateLimits } from './rate-limits.ts';
@@ -110,21 +113,25 @@ export interface Worker {
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const log = options.log ?? pino({ level: 'silent' });
   // A frozen worker must not hold a lock for ever: the database ends transactions that stand still.
-  const connection = connect(boundedUrl(options.databaseUrl), { applicationName: 'godwit-worker', max: 8 });
+  const connection = connect(boundedUrl(options.databaseUrl, 20_000), { applicationName: 'godwit-worker', max: 8 });
+  // Four for workflows and queues, two for what else is asked of the durable engine.
+  const durablePool = openDurablePool(options.databaseUrl, 6, log);
   const providers = new ProviderRegistry(options.providers);
   const host = options.host ?? os.hostname();
   const stopping = new AbortController();
   try {
     await untilMigrated(connection, log, stopping.signal);
-    return await begin({ ...options, log }, connection, providers, host);
+    return await begin({ ...options, log, durablePool }, connection, providers, host);
   } catch (error) {
-    await connection.close();
+    await Promise.all([connection.close(), durablePool.end()]);
     throw GodwitError.wrap(error, 'DATABASE_UNAVAILABLE', 'the database');
   }
 }
 
+type LaunchOptions = WorkerOptions & { log: Logger; durablePool: pg.Pool };
+
 async function begin(
-  options: WorkerOptions & { log: Logger },
+  options: LaunchOptions,
   connection: Connection,
   providers: ProviderRegistry,
   host: string,
@@ -146,7 +153,9 @@ async function begin(
   });
   const durable = await DBOSClient.create({
     systemDatabaseUrl: databaseUrl,
-    systemDatabasePoolSize: 2,
+    systemDatabasePool: options.durablePool,
+    // What is asked of it is little at a time: a limit would be three more round trips for each question.
+    observabilityQueryTimeoutMs: 0,
     applicationName: APPLICATION,
     logger: durableLog(log),
   });
@@ -205,6 +214,7 @@ async function begin(
   rounds.add('reaper', REAPER_EVERY_MS, () => reap(worker));
   rounds.add('waiting', WAITING_EVERY_MS, () => explainWaiting(worker));
   rounds.add('retention', RETENTION_EVERY_MS, () => forgetOld(worker, options.retentionDays ?? 30, new Date()));
+  rounds.add('overlooked', OVERLOOKED_EVERY_MS, () => wakeOverlooked(worker));
   rounds.add('cancel', 5_000, () => lookForCancels(worker));
   rounds.add('schedules', SCHEDULES_EVERY_MS, () => fireSchedules(worker));
   rounds.add('pools', UPKEEP_EVERY_MS, () => keepPools(worker));
@@ -243,6 +253,7 @@ async function begin(
     await signOffService(db, service.id).catch((error: unknown) => log.debug({ err: error }, 'could not sign off'));
     await listener.close();
     await durable.destroy();
+    await options.durablePool.end();
     await connection.close();
     ended.resolve('stopped');
   };
@@ -265,8 +276,10 @@ interface Ears {
 
 const earChannels = (ears: Ears): Record<string, (payload: string) => void> => ({
   [QUEUE_CHANNEL]: hurry,
-  // The one that had it counts it among what it runs for another moment.
-  [ROOM_CHANNEL]: (queue) => setTimeout(() => hurry(queue), ROOM_MS).unref(),
+  // The one that had it counts it among what it runs for another moment. Walks have room as a rule.
+  [ROOM_CHANNEL]: (queue) => {
+    if (queue !== CONTROL_QUEUE) setTimeout(() => hurry(queue), ROOM_MS).unref();
+  },
   [CANCEL_CHANNEL]: (id) => ears.live?.canceled(id),
   [TASK_CHANNEL]: (id) => ears.live?.taskEnded(id),
   [CALL_CHANNEL]: () => ears.live?.call(),
@@ -274,7 +287,7 @@ const earChannels = (ears: Ears): Record<string, (payload: string) => void> => (
   [REAP_CHANNEL]: () => ears.live?.reapable(),
 });
 
-async function launchDurable(options: WorkerOptions, worker: WorkerContext): Promise<void> {
+async function launchDurable(options: LaunchOptions, worker: WorkerContext): Promise<void> {
   const regions = [DEFAULT_REGION, ...worker.service.regions];
   await worker.durable.registerQueue(CONTROL_QUEUE, {
     // A walk costs some kilobytes while its copies run: this bounds memory, not speed.
@@ -285,7 +298,7 @@ async function launchDurable(options: WorkerOptions, worker: WorkerContext): Pro
   DBOS.setConfig({
     name: APPLICATION,
     systemDatabaseUrl: options.databaseUrl,
-    systemDatabasePoolSize: 4,
+    systemDatabasePool: options.durablePool,
     executorID: worker.service.executorId,
     applicationVersion: CONTRACT_VERSION,
     runMigrations: false,
@@ -346,12 +359,6 @@ async function untilDone(worker: WorkerContext, work: () => Promise<void>): Prom
     if (!worker.heart.alive()) return new Promise<never>(() => undefined);
     await sleep(2_000, undefined, { signal: worker.heart.signal }).catch(() => undefined);
   }
-}
-
-function boundedUrl(databaseUrl: string): string {
-  const url = new URL(databaseUrl);
-  url.searchParams.set('options', '-c idle_in_transaction_session_timeout=20000');
-  return url.href;
 }
 
 async function untilMigrated(connection: Connection, log: Logger, signal: AbortSignal): Promise<void> {

@@ -18,7 +18,13 @@ const LONGEST = 8_192;
 export class PreparedStatements {
   readonly #counts = new Map<string, number>();
   readonly #names = new Map<string, string>();
+  readonly #fits: (text: string) => boolean;
   #generation = 0;
+
+  /** @param fits false for statements that are not worth a plan however often they come; default: all are */
+  constructor(fits: (text: string) => boolean = () => true) {
+    this.#fits = fits;
+  }
 
   /** Every session that the pool opens from now on sends statements that come again by name, whoever borrows it. */
   serve(pool: pg.Pool): void {
@@ -29,7 +35,7 @@ export class PreparedStatements {
   nameOf(text: string): string | undefined {
     const name = this.#names.get(text);
     if (name !== undefined) return name;
-    if (text.length > LONGEST || this.#names.size >= MOST) return undefined;
+    if (text.length > LONGEST || this.#names.size >= MOST || !this.#fits(text)) return undefined;
     const count = (this.#counts.get(text) ?? 0) + 1;
     if (count < WORTH_KEEPING) {
       if (this.#counts.size >= MOST_COUNTED) this.#counts.clear();
@@ -53,6 +59,19 @@ export class PreparedStatements {
       const single = Array.isArray(values) && (values.length > 0 || ONE_QUERY.test(text));
       const name = single ? this.nameOf(text) : undefined;
       if (name === undefined) return Reflect.apply(query, client, args);
+      const [callback] = rest;
+      if (typeof callback === 'function') {
+        const judge = (error: unknown, result: unknown): void => {
+          if (error === null || error === undefined || !isStalePlan(error)) {
+            Reflect.apply(callback, undefined, [error, result]);
+            return;
+          }
+          this.#forget();
+          if (inTransaction) Reflect.apply(callback, undefined, [error, result]);
+          else Reflect.apply(query, client, args);
+        };
+        return Reflect.apply(query, client, [{ name, text, values }, judge]);
+      }
       const answer: unknown = Reflect.apply(query, client, [{ name, text, values }, ...rest]);
       if (!(answer instanceof Promise)) return answer;
       return answer.catch((error: unknown) => {

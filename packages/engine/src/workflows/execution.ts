@@ -12,6 +12,7 @@ import type { Transaction } from 'kysely';
 import { CONTROL_QUEUE, executionWorkflowId, taskWorkflowId } from '../contract.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { News } from '../news.ts';
+import { knownOf } from '../overlooked.ts';
 import { type Ends, endsOf, placeOf } from '../placement.ts';
 import { leaseMachines } from '../pools/lease.ts';
 import { runTask, type TaskOutcome } from '../run-task.ts';
@@ -22,8 +23,10 @@ import { claimTasks, endTask } from '../task-end.ts';
 import { sayOnce, servedRegions } from '../waiting.ts';
 import type { WorkerContext } from '../worker-context.ts';
 
-/** Looked for in case a notice was lost. */
-const LOOK_MS = 2_000;
+/** Between steps that no word asks for. What a lost notice was about is found sooner, by `wakeOverlooked`. */
+const LOOK_MS = 30_000;
+/** The same while machines of pools are waited for: nothing of the execution changes when they come free. */
+const LOOK_FOR_MACHINES_MS = 2_000;
 /** How long the knowledge of who holds a handed-out task is good for: its workflow may have died. */
 const HANDED_OUT_MS = 30_000;
 
@@ -38,7 +41,8 @@ export async function walkExecution(worker: WorkerContext, executionId: string):
   try {
     while (!(await walk.step())) {
       if (await walk.handedBack()) return;
-      await inbox.wait(LOOK_MS);
+      inbox.known = walk.known;
+      await inbox.wait(walk.waitsForMachines ? LOOK_FOR_MACHINES_MS : LOOK_MS);
     }
   } catch (error) {
     if (!(error instanceof Abandoned)) throw error;
@@ -84,10 +88,21 @@ class Walk {
   #handedOut: Set<string> | undefined;
   #handedOutAt = 0;
   #action: Action | undefined;
+  #known: string | undefined;
+  #waitsForMachines = false;
 
   constructor(worker: WorkerContext, executionId: string) {
     this.#worker = worker;
     this.#executionId = executionId;
+  }
+
+  /** What it knew of the execution after its last step, see `knownOf`. */
+  get known(): string | undefined {
+    return this.#known;
+  }
+
+  get waitsForMachines(): boolean {
+    return this.#waitsForMachines;
   }
 
   /** One transaction further. True when the execution has ended. */
@@ -160,6 +175,7 @@ class Walk {
     await this.#beTheWalk(trx, execution);
     this.#action ??= await readAction(trx, execution);
     const { id: actionId, projectId, ends } = this.#action;
+    this.#known = undefined;
     const news = new News(projectId);
     const tasks = await taskStates(trx, execution.id);
     const byId = new Map(tasks.map((task) => [task.id, task]));
@@ -185,6 +201,7 @@ class Walk {
 
     if (execution.status === 'AWAITING_MINION_ALLOCATIONS' && !canceling) {
       const waits = await this.#holdMachines(place, execution, tasks, news);
+      this.#waitsForMachines = Array.isArray(waits);
       if (waits !== undefined) return waits;
     }
 
@@ -222,6 +239,7 @@ class Walk {
       await becomeExecution(trx, news, execution.id, status);
     }
     await news.write(trx);
+    this.#known = knownOf({ ...execution, status }, this.#number ?? this.#begins ?? 0, tasks);
     return begun;
   }
 
