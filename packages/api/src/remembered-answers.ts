@@ -98,9 +98,11 @@ export class RememberedAnswers {
     const size = bytes.length + version.length + key.length;
     const before = this.#kept.get(key);
     if (before !== undefined) this.#drop(key, before);
-    this.#keep(key, { version, answer, until: this.#clock().getTime() + KEPT, size });
+    const now = this.#clock().getTime();
+    this.#keep(key, { version, answer, until: now + KEPT, size });
+    // What nobody has used for that long has run out, and lies in front.
     for (const [oldest, kept] of this.#kept) {
-      if (this.#bytes <= MOST_BYTES) return;
+      if (this.#bytes <= MOST_BYTES && now < kept.until) return;
       this.#drop(oldest, kept);
     }
   }

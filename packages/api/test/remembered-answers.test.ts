@@ -133,6 +133,25 @@ describe('what is remembered', () => {
     expect(answers.bytes).toBeLessThanOrEqual(16 * 1_048_576);
   });
 
+  test('is given back when nobody has asked for it in a minute', async () => {
+    let now = 0;
+    const answers = new RememberedAnswers(() => new Date(now));
+    const ask = async (key: string) => {
+      for (let time = 0; time < 3; time++) {
+        await answers.answer(
+          key,
+          async () => 'version',
+          async () => big,
+        );
+      }
+    };
+    for (let nth = 0; nth < 50; nth++) await ask(`key ${nth}`);
+    expect(answers.bytes).toBeGreaterThan(5_000_000);
+    now = 60_000;
+    await ask('another');
+    expect(answers.bytes).toBeLessThan(200_000);
+  });
+
   test('is made anew after a minute even if its rows are the same', async () => {
     let now = 0;
     let made = 0;
