@@ -1,7 +1,8 @@
 import { ACTIVE_EXECUTION_STATUSES, GodwitError, usesOfTransfer } from '@godwit/domain';
-import { insertDeployment, lockTransfer, type Transfer } from '@godwit/store';
+import { insertDeployment, lockTransfer, type Transfer, together } from '@godwit/store';
 import type { ExecuteTransferRequest } from './engine-client.ts';
 import { refuseUnfitPools } from './pools/fit.ts';
+import { queuePlace } from './queue-place.ts';
 import { type BegunExecution, deploymentOf, type StartPlace, startTransfer } from './start.ts';
 
 /**
@@ -11,17 +12,28 @@ import { type BegunExecution, deploymentOf, type StartPlace, startTransfer } fro
  */
 export async function beginTransfer(place: StartPlace, request: ExecuteTransferRequest): Promise<BegunExecution> {
   const shutdown = request.shutdownInstances === true;
-  const transfer = await lockedTransfer(place, request.transferId, request.projectId);
-  await refuseWhileDeploying(place, transfer);
+  const [transfer, turn] = await together([
+    lockedTransfer(place, request.transferId, request.projectId),
+    queuePlace(place.trx, request.transferId),
+  ]);
   await refuseUnfitPools(place.trx, transfer, usesOfTransfer(transfer));
+  if (ACTIVE_EXECUTION_STATUSES.includes(transfer.last_execution_status)) {
+    await refuseWhileDeploying(place, transfer);
+    await refuseWhileActive(place, transfer);
+  }
   const runs = request.runs ?? 1;
-  const execution = await startTransfer(place, transfer, {
+  const options = {
     shutdown_instances: shutdown && runs === 1,
     ...(runs > 1 && { series: { run: 1, of: runs, shutdown } }),
     auto_deploy: request.autoDeploy === true,
     ...(request.verify !== undefined && { verify: request.verify }),
     ...(request.audit !== undefined && { audit: request.audit }),
-  });
+  };
+  // All at once: what is written while a deployment runs is taken back.
+  const [, execution] = await together([
+    refuseWhileDeploying(place, transfer),
+    startTransfer(place, transfer, options, { locked: transfer, turn }),
+  ]);
   if (request.autoDeploy === true) {
     await insertDeployment(
       place.trx,

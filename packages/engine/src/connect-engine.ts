@@ -62,7 +62,7 @@ import { explainWaiting } from './waiting.ts';
 /** Connects the API process to the engine. Rejects with `DATABASE_UNAVAILABLE`. */
 export async function connectEngine(options: EngineClientOptions): Promise<EngineClient> {
   const log = options.log ?? pino({ level: 'silent' });
-  const connection = connect(options.databaseUrl, { applicationName: 'godwit-engine-client', max: 5 });
+  const connection = connect(options.databaseUrl, { applicationName: 'godwit-engine-client', max: 5, pipeline: true });
   try {
     const durable = await DBOSClient.create({
       systemDatabaseUrl: options.databaseUrl,

@@ -20,12 +20,15 @@ import {
   type Execution,
   type ExecutionOptions,
   insertExecution,
+  insertNextExecution,
   insertTasks,
   type NewDeployment,
+  type NewExecution,
   setExecutionStatus,
   type Task,
   type Transfer,
   type TransferChange,
+  together,
   toJson,
 } from '@godwit/store';
 import type { Transaction } from 'kysely';
@@ -41,6 +44,7 @@ import {
   taskWorkflowId,
 } from './contract.ts';
 import { News } from './news.ts';
+import type { QueuePlace } from './queue-place.ts';
 
 /** One transaction, as the query builder and as the driver see it, and the durable engine's way in. */
 export interface StartPlace {
@@ -57,6 +61,10 @@ export interface StartRequest {
   options?: ExecutionOptions;
   /** Machines of pools: it begins when it holds all of them. */
   minions?: MinionUse[];
+  /** Where it stands in the queue; default: before all that have one. */
+  turn?: QueuePlace | undefined;
+  /** The action's row as this transaction locked it, known to have no active execution: what is written then goes out at once. */
+  locked?: { last_execution_number: number };
 }
 
 /** An execution and its tasks as they were written. */
@@ -68,47 +76,56 @@ export interface BegunExecution extends Execution {
 /** Writes an execution, its tasks, the event and its workflow. All of it happens with the commit, or none. */
 export async function startExecution(place: StartPlace, request: StartRequest): Promise<BegunExecution> {
   const { trx } = place;
-  const { action, actionType, minions = [], type, plan } = request;
-  const execution = await insertExecution(trx, {
+  const { action, actionType, locked, minions = [], type, plan } = request;
+  const wanted: NewExecution & { id: string; status: ExecutionStatus } = {
+    id: randomUUID(),
     actionId: action.id,
     actionType,
     type,
     // A run that follows another one has its options, and machines of its own.
     options: { ...withoutMinions(request.options), ...(minions.length > 0 && { minions }) },
-    ...(minions.length > 0 && { status: 'AWAITING_MINION_ALLOCATIONS' }),
-  });
+    status: minions.length > 0 ? 'AWAITING_MINION_ALLOCATIONS' : 'RUNNING',
+  };
   const ids = new Map(plan.map((task) => [task.key, randomUUID() as string]));
   const id = (key: string): string => ids.get(key) ?? key;
   // Postgres takes 65,535 parameters a statement; a task has eight.
-  const tasks: Task[] = [];
-  for (let first = 0; first < plan.length; first += 4_000) {
-    const written = await insertTasks(
-      trx,
-      execution.id,
-      plan.slice(first, first + 4_000).map((task) => ({
-        id: id(task.key),
-        instance: task.instance,
-        taskType: task.type,
-        status: task.status,
-        index: task.index,
-        onError: task.onError,
-        ...(task.dependsOn.length > 0 && { dependsOn: task.dependsOn.map(id) }),
-      })),
-    );
-    tasks.push(...written);
-  }
+  const batches: PlannedTask[][] = [];
+  for (let first = 0; first < plan.length; first += 4_000) batches.push(plan.slice(first, first + 4_000));
+  // The order in which they are given is the order in which they are done.
+  const begun = locked === undefined ? await insertExecution(trx, wanted) : insertNextExecution(trx, locked, wanted);
+  const number = locked === undefined ? (await begun).number : locked.last_execution_number + 1;
   const news = new News(action.project_id);
-  sayExecution(news, execution);
-  await news.write(trx);
-  await enqueueExecution(place, execution.id);
-  return { ...execution, tasks: tasks.sort((a, b) => a.index - b.index) };
+  sayExecution(news, { ...wanted, action_id: action.id, action_type: actionType, number });
+  const [execution, tasks] = await together([
+    begun,
+    together(
+      batches.map((batch) =>
+        insertTasks(
+          trx,
+          wanted.id,
+          batch.map((task) => ({
+            id: id(task.key),
+            instance: task.instance,
+            taskType: task.type,
+            status: task.status,
+            index: task.index,
+            onError: task.onError,
+            ...(task.dependsOn.length > 0 && { dependsOn: task.dependsOn.map(id) }),
+          })),
+        ),
+      ),
+    ),
+    news.write(trx),
+    enqueueExecution(place, wanted.id, request.turn),
+  ]);
+  return { ...execution, tasks: tasks.flat().sort((a, b) => a.index - b.index) };
 }
 
 function withoutMinions({ minions: _, ...options }: ExecutionOptions = {}): ExecutionOptions {
   return options;
 }
 
-async function enqueueExecution(place: StartPlace, executionId: string): Promise<void> {
+async function enqueueExecution(place: StartPlace, executionId: string, turn: QueuePlace | undefined): Promise<void> {
   await place.durable.enqueueInTransaction(
     place.client,
     {
@@ -117,6 +134,7 @@ async function enqueueExecution(place: StartPlace, executionId: string): Promise
       workflowID: executionWorkflowId(executionId),
       appVersion: CONTRACT_VERSION,
       applicationName: APPLICATION,
+      ...(turn !== undefined && { queuePartitionKey: turn.party, priority: turn.place }),
     },
     executionId,
   );
@@ -138,10 +156,12 @@ export async function enqueueTask(place: StartPlace, taskId: string, region: str
   );
 }
 
+/** @param request its `locked` only when no execution of the transfer is active */
 export function startTransfer(
   place: StartPlace,
   transfer: Transfer,
   options: ExecutionOptions,
+  request: Pick<StartRequest, 'locked' | 'turn'> = {},
 ): Promise<BegunExecution> {
   const minions = usesOfTransfer(transfer);
   return startExecution(place, {
@@ -151,6 +171,7 @@ export function startTransfer(
     plan: planTransferExecution(transfer.instances, options.shutdown_instances === true, minions),
     options,
     minions,
+    ...request,
   });
 }
 
@@ -225,7 +246,10 @@ export async function becomeExecution(
   return execution;
 }
 
-function sayExecution(news: News, execution: Execution): void {
+function sayExecution(
+  news: News,
+  execution: Pick<Execution, 'id' | 'action_id' | 'action_type' | 'number' | 'status' | 'type'>,
+): void {
   const { id, action_id, action_type, number, status, type } = execution;
   news.add('execution.updated', 'execution', id, { action_id, action_type, number, type, status });
   news.add(`${action_type}.updated`, action_type, action_id, { last_execution_status: status, execution_id: id });

@@ -113,7 +113,11 @@ export interface Worker {
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const log = options.log ?? pino({ level: 'silent' });
   // A frozen worker must not hold a lock for ever: the database ends transactions that stand still.
-  const connection = connect(boundedUrl(options.databaseUrl, 20_000), { applicationName: 'godwit-worker', max: 8 });
+  const connection = connect(boundedUrl(options.databaseUrl, 20_000), {
+    applicationName: 'godwit-worker',
+    max: 8,
+    pipeline: true,
+  });
   // Four for workflows and queues, two for what else is asked of the durable engine.
   const durablePool = openDurablePool(options.databaseUrl, 6, log);
   const providers = new ProviderRegistry(options.providers);

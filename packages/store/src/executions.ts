@@ -8,7 +8,7 @@ import {
   GodwitError,
 } from '@godwit/domain';
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import { type Db, inTransaction, isUniqueViolation, together } from './database.ts';
 import { limitSql, type Page, pageSql, readPage, type SortColumns } from './listing.ts';
 import { readVersion, rowVersion, versionText } from './row-version.ts';
 import { type Execution, type ExecutionOptions, toJson } from './tables.ts';
@@ -68,21 +68,47 @@ export async function insertExecution(db: Db, execution: NewExecution): Promise<
         reason: `Another tasks execution is in progress: [${ids}]`,
       });
     }
-    return trx
-      .insertInto('execution')
-      .values({
-        id: execution.id ?? randomUUID(),
-        action_id: execution.actionId,
-        action_type: execution.actionType,
-        number: action.number,
-        type: execution.type,
-        status,
-        options: toJson(execution.options ?? {}),
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow();
+    return trx.insertInto('execution').values(rowOf(execution, action.number)).returningAll().executeTakeFirstOrThrow();
   });
 }
+
+/**
+ * Creates the next execution of an action whose row this transaction holds locked, with two statements at once. The caller has
+ * seen by `last_execution_status` of that row that none is active: an execution begins and ends with the row.
+ *
+ * @throws GodwitError BAD_REQUEST when one was active all the same
+ */
+export async function insertNextExecution(
+  trx: Db,
+  action: { last_execution_number: number },
+  execution: NewExecution,
+): Promise<Execution> {
+  const status = execution.status ?? 'RUNNING';
+  const number = action.last_execution_number + 1;
+  const [, row] = await together([
+    trx
+      .updateTable(execution.actionType)
+      .set({ last_execution_number: number, last_execution_status: status, updated_at: sql<Date>`now()` })
+      .where('id', '=', execution.actionId)
+      .execute(),
+    trx.insertInto('execution').values(rowOf(execution, number)).returningAll().executeTakeFirstOrThrow(),
+  ]).catch((error: unknown) => {
+    if (!isUniqueViolation(error, 'execution_one_active')) throw error;
+    const reason = 'Another tasks execution is in progress';
+    throw new GodwitError('BAD_REQUEST', 'execution', { reason }, { cause: error });
+  });
+  return row;
+}
+
+const rowOf = (execution: NewExecution, number: number) => ({
+  id: execution.id ?? randomUUID(),
+  action_id: execution.actionId,
+  action_type: execution.actionType,
+  number,
+  type: execution.type,
+  status: execution.status ?? ('RUNNING' as const),
+  options: toJson(execution.options ?? {}),
+});
 
 export async function getExecution(db: Db, id: string): Promise<Execution | undefined> {
   return db.selectFrom('execution').selectAll().where('id', '=', id).where('deleted_at', 'is', null).executeTakeFirst();

@@ -12,6 +12,7 @@ import {
   isUnavailable,
   listen,
   putSetting,
+  together,
   transactionWithClient,
 } from '../src/index.ts';
 import { PreparedStatements } from '../src/prepared.ts';
@@ -80,6 +81,35 @@ describe('the connection', () => {
   });
 });
 
+describe('statements that go out together', () => {
+  it('are done in their order, and nothing of them is kept when one fails', async () => {
+    const other = connect(database.url, { max: 1, pipeline: true });
+    const write = (trx: Db, key: string) => putSetting(trx, key, 1).then(() => key);
+    const kept = transactionWithClient(other, (trx) => together([write(trx, 'a'), write(trx, 'b'), write(trx, 'c')]));
+    expect(await kept).toEqual(['a', 'b', 'c']);
+    let after = '';
+    const failed = transactionWithClient(other, (trx, client) =>
+      together([
+        write(trx, 'd'),
+        sql`select 1 / 0`.execute(trx),
+        write(trx, 'e'),
+        // Goes on when the failure is known already: still within the transaction.
+        client
+          .query('select 1')
+          .catch(() => client.query("insert into setting (key, value) values ('f', '1')"))
+          .catch((error: Error) => {
+            after = error.message;
+          }),
+      ]),
+    );
+    await expect(failed).rejects.toThrow('division by zero');
+    expect(after).toContain('current transaction is aborted');
+    for (const key of ['d', 'e', 'f']) expect(await getSetting(other.db, key)).toBeUndefined();
+    expect(await getSetting(other.db, 'a')).toBe(1);
+    await other.close();
+  });
+});
+
 describe('the listener', () => {
   it('listens again after its session was cut, and says so', async () => {
     const heard: string[] = [];
@@ -138,6 +168,13 @@ describe('statements that come again', () => {
     expect(await prepared(other)).toBe(3);
   });
 
+  it('are of no use to a pool that says so', () => {
+    const statements = new PreparedStatements((text) => !text.includes('limit'));
+    const name = (text: string) => [1, 2, 3].map(() => statements.nameOf(text)).at(-1);
+    expect(name('select 1 limit 7')).toBeUndefined();
+    expect(name('select 1')).toBeDefined();
+  });
+
   it('are bounded in number', () => {
     const statements = new PreparedStatements();
     const names = new Set<string | undefined>();
@@ -157,6 +194,17 @@ describe('statements that come again', () => {
     await sql`alter table setting add column more integer default 7`.execute(other.db);
     expect(await read(other.db, 'one')).toMatchObject({ key: 'one', more: 7 });
     for (let n = 0; n < 4; n++) expect(await read(other.db, 'one')).toMatchObject({ key: 'one', more: 7 });
+  });
+
+  it('answer so to who waits by callback too', async () => {
+    await using other = await createTestDatabase({ max: 1 });
+    // The pool itself asks its sessions so.
+    const read = async () => (await other.pool.query('select * from setting where key = $1', ['one'])).rows;
+    await putSetting(other.db, 'one', 1);
+    for (let n = 0; n < 4; n++) await read();
+    expect(await prepared(other)).toBeGreaterThan(0);
+    await sql`alter table setting add column more integer default 7`.execute(other.db);
+    for (let n = 0; n < 5; n++) expect(await read()).toMatchObject([{ key: 'one', more: 7 }]);
   });
 
   it('fail once in a transaction when a table has changed, as something that may be done again', async () => {
