@@ -21,9 +21,9 @@ export const manyExecutions: Scenario = {
     const count = bench.quick ? 60 : 1_000;
     const installation = await Installation.start();
     try {
-      const folders = ['c3-big', 'c3-small', 'c3-to'].map((name) => join(bench.folder, name));
+      const folders = ['c3-big', 'c3-small', 'c3-late', 'c3-to'].map((name) => join(bench.folder, name));
       for (const folder of folders) mkdirSync(folder);
-      const [big = '', small = '', to = ''] = folders;
+      const [big = '', small = '', late = '', to = ''] = folders;
       const destination = await installation.endpoint('to', 'image', { path: to });
       const make = async (folder: string, prefix: string, many: number): Promise<string[]> => {
         const origin = await installation.endpoint(prefix, 'image', { path: folder });
@@ -31,6 +31,7 @@ export const manyExecutions: Scenario = {
       };
       const many = await make(big, 'big', count * 0.9);
       const few = await make(small, 'small', count * 0.1);
+      const latecomers = await make(late, 'late', bench.quick ? 5 : 50);
       const [worker = 0] = installation.pids('worker');
       const [api = 0] = installation.pids('api');
       const cpuBefore = cpuSecondsOf(worker);
@@ -39,12 +40,20 @@ export const manyExecutions: Scenario = {
       const requests = [...many, ...few].map((transfer) => execution('post', transfer));
       const posted = await load(installation, { requests, clients: 8, seconds: 0, once: true });
       const inServer = serverMedian(before, await serverTimes(installation, ROUTE));
+      const queued = await serverTimes(installation, ROUTE);
       const reads: number[] = [];
+      const beside: number[] = [];
       let left = count;
       while (left > 0) {
         const asked = performance.now();
         await installation.get('GET', '/transfers?limit=25', 'transfers');
         reads.push(performance.now() - asked);
+        const latecomer = left > count / 5 ? latecomers.pop() : undefined;
+        if (latecomer !== undefined) {
+          const begun = performance.now();
+          await installation.execute(latecomer);
+          beside.push(performance.now() - begun);
+        }
         left = await read(installation, async (db) => {
           const { rows } = await sql<{
             left: number;
@@ -54,6 +63,7 @@ export const manyExecutions: Scenario = {
         await sleep(250);
       }
       const seconds = (performance.now() - begun) / 1_000;
+      const besideInServer = serverMedian(queued, await serverTimes(installation, ROUTE));
       const runs = await readRuns(installation);
       const completed = runs.filter((run) => run.status === 'COMPLETED').length;
       const places = runs.filter((run) => run.origin === 'small').map((run) => run.place);
@@ -68,7 +78,8 @@ export const manyExecutions: Scenario = {
             setting: `one disk of 1 MiB each, folder to folder, one worker that copies four at once; ${count * 0.9} of one source are queued first, then ${count * 0.1} of another`,
             head: ['what', 'p50', 'p99', 'slowest'],
             rows: [
-              ['POST execution, 8 clients, ms', ...latencyCells(posted.all)],
+              ['POST execution while 8 clients queue them, ms', ...latencyCells(posted.all)],
+              ['POST execution of a third source while they run, one at a time, ms', ...latencyCells(beside)],
               ['first page of transfers while they run, ms', ...latencyCells(reads)],
               [
                 'places by which a copy began later than its turn, same source',
@@ -83,7 +94,13 @@ export const manyExecutions: Scenario = {
         ],
         verdicts: [
           atLeast('all of them complete', count, completed, ''),
-          atMost('POST execution < 5 ms in the server, p50, beside them', 5, inServer, ' ms'),
+          atMost('POST execution < 5 ms in the server, p50, while eight clients queue them', 5, inServer, ' ms'),
+          atMost(
+            'POST execution < 5 ms in the server, p50, one at a time beside those queued',
+            5,
+            besideInServer,
+            ' ms',
+          ),
           atMost(
             'fair: half of the second source begins within the first half of all',
             count / 2,
@@ -117,6 +134,7 @@ function readRuns(installation: Installation): Promise<Run[]> {
       select endpoint.name as origin, execution.status, row_number() over (order by task.started_at)::integer as place
       from execution join transfer on transfer.id = action_id join endpoint on endpoint.id = origin_endpoint_id
       join task on task.execution_id = execution.id and task.task_type = 'REPLICATE_DISKS'
+      where endpoint.name <> 'late'
       order by execution.created_at`.execute(db);
     return rows;
   });
