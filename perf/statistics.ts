@@ -37,6 +37,15 @@ export function percentile(figures: readonly number[], fraction: number): number
   );
 }
 
+/**
+ * By how much the least of the last tenth of samples exceeds that of the first: of memory in use, which goes up and down with
+ * each collection, what collections leave.
+ */
+export function floorGrowth(samples: readonly number[]): number {
+  const tenth = Math.ceil(samples.length / 10);
+  return Math.min(...samples.slice(-tenth)) / Math.min(...samples.slice(0, tenth));
+}
+
 function quantile(sorted: readonly number[], fraction: number): number {
   const place = (sorted.length - 1) * fraction;
   const low = sorted[Math.floor(place)] ?? Number.NaN;
