@@ -27,9 +27,28 @@ export async function readMark(folder: string): Promise<Mark | null> {
   return { made_by, kind, key, transfer: typeof transfer === 'string' ? transfer : null };
 }
 
+/** Times a folder is made anew whose parents somebody else took away as empty: each is another's end in that very moment. */
+const PARENTS_LOST = 100;
+
+/**
+ * Makes a folder below Godwit's own, and its parents. Others who work in the same place take these away when they are empty
+ * ({@link removeEmptyParents}), also between the making of a parent and of what belongs into it.
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  for (let left = PARENTS_LOST; ; left--) {
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o755 });
+      return;
+    } catch (error) {
+      // A parent that is there and then is not is told as no folder, too.
+      if (!['ENOENT', 'ENOTDIR', 'EEXIST'].includes(errorCode(error) ?? '') || left === 0) throw error;
+    }
+  }
+}
+
 /** Makes the folder and marks it. A folder with the same mark is taken as it is. */
 export async function makeMarked(folder: string, mark: Omit<Mark, 'made_by'>): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o755 });
+  await makeFolder(folder);
   await writeJson(join(folder, markFile), { made_by: 'godwit', ...mark });
 }
 

@@ -17,7 +17,7 @@ import { sourceEnvironmentSchema } from './environment.ts';
 import { checkManifest, freezeFiles, frozenDisks } from './freeze.ts';
 import { checkContent } from './image-file.ts';
 import { type FolderInstance, loadInstance } from './inventory.ts';
-import { makeMarked, readJson, removeMarked, stateFolder, writeJson } from './mark.ts';
+import { makeFolder, makeMarked, readJson, removeMarked, stateFolder, writeJson } from './mark.ts';
 import { changedSince, type Stamp, stampFiles } from './stamp.ts';
 
 const handleSchema = Type.Object({
@@ -178,7 +178,7 @@ async function prepare(
   try {
     // First, since a recursive mkdir on a read-only file system says ENOENT.
     await access(root, constants.W_OK);
-    await mkdir(join(root, parent), { recursive: true });
+    await makeFolder(join(root, parent));
     return { place: 'endpoint', folder: join(parent, name) };
   } catch (error) {
     if (!['EROFS', 'EACCES', 'EPERM'].includes(errorCode(error) ?? '')) {
