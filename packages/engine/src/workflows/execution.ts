@@ -25,8 +25,8 @@ import type { WorkerContext } from '../worker-context.ts';
 
 /** Between steps that no word asks for. What a lost notice was about is found sooner, by `wakeOverlooked`. */
 const LOOK_MS = 30_000;
-/** The same while machines of pools are waited for: nothing of the execution changes when they come free. */
-const LOOK_FOR_MACHINES_MS = 2_000;
+/** The same while its own rows do not tell it all: it waits for machines of pools, or its worker was disabled. */
+const LOOK_CLOSELY_MS = 2_000;
 /** How long the knowledge of who holds a handed-out task is good for: its workflow may have died. */
 const HANDED_OUT_MS = 30_000;
 
@@ -42,7 +42,7 @@ export async function walkExecution(worker: WorkerContext, executionId: string):
     while (!(await walk.step())) {
       if (await walk.handedBack()) return;
       inbox.known = walk.known;
-      await inbox.wait(walk.waitsForMachines ? LOOK_FOR_MACHINES_MS : LOOK_MS);
+      await inbox.wait(walk.known === undefined ? LOOK_CLOSELY_MS : LOOK_MS);
     }
   } catch (error) {
     if (!(error instanceof Abandoned)) throw error;
@@ -89,20 +89,15 @@ class Walk {
   #handedOutAt = 0;
   #action: Action | undefined;
   #known: string | undefined;
-  #waitsForMachines = false;
 
   constructor(worker: WorkerContext, executionId: string) {
     this.#worker = worker;
     this.#executionId = executionId;
   }
 
-  /** What it knew of the execution after its last step, see `knownOf`. */
+  /** What it knew of the execution after its last step, see `knownOf`; undefined: more than its rows may let it go on. */
   get known(): string | undefined {
     return this.#known;
-  }
-
-  get waitsForMachines(): boolean {
-    return this.#waitsForMachines;
   }
 
   /** One transaction further. True when the execution has ended. */
@@ -201,7 +196,6 @@ class Walk {
 
     if (execution.status === 'AWAITING_MINION_ALLOCATIONS' && !canceling) {
       const waits = await this.#holdMachines(place, execution, tasks, news);
-      this.#waitsForMachines = Array.isArray(waits);
       if (waits !== undefined) return waits;
     }
 
