@@ -186,6 +186,12 @@ export const errorCatalogue = {
     'Writing {object} at byte {offset} failed: {reason}',
     'Check the target storage; the copy goes on where it stopped.',
   ),
+  DISK_BUSY: entry(
+    'retryable',
+    503,
+    '{object} is still held for writing by another process: {reason}',
+    'Nothing to do when it ends soon, it is waited for; else end the process that is named, or its machine.',
+  ),
   VERIFY_MISMATCH: entry(
     'corrupt',
     422,
@@ -333,7 +339,7 @@ export const errorCatalogue = {
     'permanent',
     500,
     'The key file {object} cannot be used: {reason}',
-    'Restore it from the backup of GODWIT_HOME/keys; a second machine needs a copy of that of the first.',
+    'A new installation gets it by "godwit db migrate"; else restore it from the backup of GODWIT_HOME/keys, or copy it from the first machine.',
   ),
   SECRET_CORRUPT: entry(
     'corrupt',

@@ -6,6 +6,7 @@ export * from './instance.ts';
 export * from './json.ts';
 export * from './minion-pool.ts';
 export * from './minion-role.ts';
+export * from './os-morphing.ts';
 export * from './schedule.ts';
 export * from './statuses.ts';
 export * from './task-graph.ts';

@@ -27,10 +27,14 @@ export function scheduleProblem(times: ScheduleTimes): string | null {
     const given = [times.minute, times.hour, times.dom, times.month, times.dow];
     return given.every((field) => field === undefined) ? 'it names no minute, hour, day, month or weekday' : null;
   }
+  // The library speaks of seconds and years, which a schedule has not.
+  if (!times.cron.startsWith('@') && times.cron.trim().split(/\s+/).length !== 5) {
+    return 'cron has five fields: minute, hour, day of the month, month, day of the week';
+  }
   try {
     return cronOf(times.cron, times.timezone).nextRun(new Date(0)) === null ? 'its cron fits no moment' : null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return error instanceof Error ? error.message.replace(/^CronPattern: /, '') : String(error);
   }
 }
 

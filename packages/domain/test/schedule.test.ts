@@ -60,7 +60,9 @@ test('what can never be kept is told', () => {
   expect(scheduleProblem({ cron: '0 3 * * 1-5' })).toBeNull();
   expect(scheduleProblem({ cron: '61 * * * *' })).not.toBeNull();
   expect(scheduleProblem({ cron: '* * * * * *' })).not.toBeNull();
-  expect(scheduleProblem({ cron: 'every day' })).not.toBeNull();
+  expect(scheduleProblem({ cron: 'every day' })).toMatch(/^cron has five fields: minute, hour, /);
+  expect(scheduleProblem({ cron: '0 0 3 * * *' })).toMatch(/^cron has five fields: /);
+  expect(scheduleProblem({ cron: '@daily' })).toBeNull();
   expect(scheduleProblem({ cron: '0 0 30 2 *' })).toContain('no moment');
   expect(scheduleProblem({ cron: '0 0 * * *', timezone: 'Moon/Crater' })).not.toBeNull();
 });
