@@ -7,6 +7,7 @@ import type { DiskAddress } from './disk-address.ts';
 import { openDisk } from './open-disk.ts';
 import { RateBucket } from './rate-bucket.ts';
 import { ThrottledDisk } from './throttled-disk.ts';
+import { PermittedDisk, WritePermit } from './write-permit.ts';
 
 /** A copy between two addresses, as plain data: it crosses threads. */
 export interface CopyJob {
@@ -19,6 +20,8 @@ export interface CopyJob {
   /** `RateBucket.shared` of the limits that what is read from the source, or written to and re-read from the target, keeps to. */
   sourceBuckets?: SharedArrayBuffer[];
   targetBuckets?: SharedArrayBuffer[];
+  /** `WritePermit.shared`: past it nothing is written, and the copy fails with `FENCED`. Absent: it may always. */
+  permit?: SharedArrayBuffer;
 }
 
 /** What a running copy needs and tells. */
@@ -74,7 +77,7 @@ async function copyOnce(job: CopyJob, store: CheckpointStore, hooks: CopyHooks):
     source = await openDisk(job.source, options, signal);
     return await copyDisk({
       source: limited(source, job.sourceBuckets),
-      target: opening.then((target) => limited(target, job.targetBuckets)),
+      target: opening.then((target) => limited(permitted(target, job), job.targetBuckets)),
       store,
       plan: job.plan,
       signal: hooks.signal,
@@ -87,6 +90,10 @@ async function copyOnce(job: CopyJob, store: CheckpointStore, hooks: CopyHooks):
     const target = await opened;
     await Promise.all([source?.close(), target?.close()]);
   }
+}
+
+function permitted(disk: Disk, { label, permit }: CopyJob): Disk {
+  return permit === undefined ? disk : new PermittedDisk(disk, new WritePermit(permit), label ?? 'disk');
 }
 
 function limited(disk: Disk, buckets: SharedArrayBuffer[] | undefined): Disk {

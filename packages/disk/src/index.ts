@@ -24,3 +24,4 @@ export * from './receipt.ts';
 export * from './throttled-disk.ts';
 export { findTool, needTool, runTool, type ToolResult } from './tool.ts';
 export * from './traced-disk.ts';
+export * from './write-permit.ts';
