@@ -24,7 +24,7 @@ export function violations(schema: TSchema, value: unknown): Violation[] {
     for (const error of Errors(schema, value)) {
       // `additionalProperties` tells the same with the names in it.
       if (error.keyword === 'boolean') continue;
-      const violation = { path: error.instancePath, message: describe(error) };
+      const violation = { path: error.instancePath, message: describe(error, schema) };
       found.set(`${violation.path} ${violation.message}`, violation);
     }
     return [...found.values()];
@@ -52,14 +52,24 @@ function conforms<T extends TSchema>(schema: T, value: unknown): value is Static
   return Check(schema, value);
 }
 
-function describe(error: { keyword: string; message: string; params: object }): string {
+function describe(
+  error: { keyword: string; message: string; params: object; instancePath: string },
+  schema: TSchema,
+): string {
   const params = new Map(Object.entries(error.params));
   const unknown = params.get('additionalProperties');
   if (error.keyword === 'additionalProperties' && Array.isArray(unknown)) {
-    return `has unknown field${unknown.length > 1 ? 's' : ''} ${unknown.join(', ')}`;
+    const known = error.instancePath === '' ? fieldsOf(schema) : [];
+    const names = known.length === 0 ? '' : `; known: ${known.join(', ')}`;
+    return `has unknown field${unknown.length > 1 ? 's' : ''} ${unknown.join(', ')}${names}`;
   }
   const allowed = params.get('allowedValues');
   if (error.keyword === 'enum' && Array.isArray(allowed)) return `must be one of ${allowed.join(', ')}`;
   if (error.keyword === 'const') return `must be ${JSON.stringify(params.get('allowedValue'))}`;
   return error.message;
+}
+
+function fieldsOf(schema: TSchema): string[] {
+  const { properties } = schema as { properties?: object };
+  return Object.keys(properties ?? {});
 }

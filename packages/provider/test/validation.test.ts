@@ -29,7 +29,7 @@ describe('an input check', () => {
         .sort(),
     ).toEqual(['', '/host', '/mode', '/port']);
     expect(() => checkInput(schema, wrong, 'connection_info')).toThrow(
-      /unknown fields extra, more.*\/host.*\/port.*\/mode must be one of a, b/,
+      /unknown fields extra, more; known: host, port, password, key, mode\b.*\/host.*\/port.*\/mode must be one of a, b/,
     );
   });
 

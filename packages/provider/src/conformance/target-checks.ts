@@ -156,7 +156,8 @@ export const targetChecks: Check[] = [
           const former = await openDisk(address);
           try {
             const second = await bench.target.openDisks(ctx, [target], false).catch((error) => {
-              ensure(error instanceof GodwitError && error.kind === 'conflict', `refused with ${codeOf(error)}`);
+              const refused = error instanceof GodwitError && (error.kind === 'conflict' || error.code === 'DISK_BUSY');
+              ensure(refused, `refused with ${codeOf(error)}`);
               return null;
             });
             if (second === null) return 'the newcomer is refused while the former lives';

@@ -27,7 +27,7 @@ const MERGE_MS = 604_800_000;
  *
  * @param to file of the overlay, absolute
  * @returns false when the disk holds a snapshot that would be lost to it, or lies over many layers already: copy it
- * @throws GodwitError CONFLICT (somebody writes to the disk), CANCELED, TARGET_FULL
+ * @throws GodwitError DISK_BUSY (somebody writes to the disk), CANCELED, TARGET_FULL
  */
 export async function overlay(ctx: ProviderContext, replica: Replica, key: string, to: string): Promise<boolean> {
   const lease = await takeLease(replica.file, replica.object, ctx.signal);

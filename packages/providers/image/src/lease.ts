@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, lstat, open, readFile, readlink, rename, rm, utimes } from 'node:fs/promises';
+import { type FileHandle, link, lstat, open, readFile, readlink, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GodwitError } from '@godwit/domain';
@@ -22,7 +22,10 @@ interface Holder {
   started: string;
 }
 
-/** A holder that cannot be looked at (on another machine) is taken for dead when its lease is older than that, ms. */
+/**
+ * A holder that cannot be looked at (on another machine) is taken for dead when its lease is older than that, ms. Both ages
+ * are told by the file system: clocks of machines differ.
+ */
 const STALE_MS = 30_000;
 const REFRESH_MS = 5_000;
 
@@ -32,29 +35,32 @@ const REFRESH_MS = 5_000;
  * the data mixed. For qcow2 the locks of qemu do the same.
  *
  * @param waitMs how long a living holder is waited for. Default 5,000
- * @throws GodwitError CONFLICT, CANCELED
+ * @throws GodwitError DISK_BUSY, CANCELED
  */
 export async function takeLease(disk: string, object: string, signal: AbortSignal, waitMs = 5_000): Promise<Lease> {
   const path = leasePath(disk);
   const own = await ownIdentity();
   const draft = leaseDraft(disk, own.token);
-  await writeWhole(draft, JSON.stringify(own));
+  const sign = await Sign.put(draft, JSON.stringify(own));
+  let taken = false;
   try {
     const deadline = performance.now() + waitMs;
     while (!(await isLinked(draft, path))) {
       if (signal.aborted) throw new GodwitError('CANCELED', object);
-      const verdict = await judge(path, own);
+      const verdict = await judge(path, own, sign);
       if (verdict.dead) {
         await displace(path, verdict.token, `${draft}.old`);
         continue;
       }
-      if (performance.now() > deadline) throw new GodwitError('CONFLICT', object, { reason: verdict.reason });
+      if (performance.now() > deadline) throw new GodwitError('DISK_BUSY', object, { reason: verdict.reason });
       await sleep(100);
     }
+    taken = true;
   } finally {
     await rm(draft, { force: true });
+    if (!taken) await sign.close();
   }
-  return held(path, own.token);
+  return held(path, own.token, sign);
 }
 
 /** The lease file of a disk. */
@@ -67,37 +73,79 @@ export function leaseDraft(disk: string, token: string): string {
   return `${leasePath(disk)}.${token}`;
 }
 
-function held(path: string, token: string): Lease {
+/** The file that stands for a holder, kept open: writing it again says that the holder lives, whatever its name is by then. */
+class Sign {
+  readonly #file: FileHandle;
+  readonly #text: string;
+
+  private constructor(file: FileHandle, text: string) {
+    this.#file = file;
+    this.#text = text;
+  }
+
+  static async put(path: string, text: string): Promise<Sign> {
+    const file = await open(path, 'wx', 0o600);
+    const sign = new Sign(file, text);
+    try {
+      await sign.renew();
+      return sign;
+    } catch (error) {
+      await file.close();
+      await rm(path, { force: true });
+      throw error;
+    }
+  }
+
+  /** The same bytes once more: whoever keeps the file sets its time. Returns that, ms. */
+  async renew(): Promise<number> {
+    await this.#file.write(this.#text, 0);
+    await this.#file.datasync();
+    return (await this.#file.stat()).mtimeMs;
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+function held(path: string, token: string, sign: Sign): Lease {
+  let renewing: Promise<unknown> = Promise.resolve();
   const refresh = setInterval(() => {
-    const now = new Date();
-    // A lost lease is found by the fence of the engine; this only keeps a held one young.
-    utimes(path, now, now).catch(() => clearInterval(refresh));
+    // A lost lease is found by the fence of the engine; this only keeps a held one young. What failed may work next time.
+    renewing = sign.renew().catch(() => undefined);
   }, REFRESH_MS);
   refresh.unref();
+  let released: Promise<void> | undefined;
+  const release = async (): Promise<void> => {
+    clearInterval(refresh);
+    await renewing;
+    await sign.close();
+    if ((await tokenAt(path)) === token) await rm(path, { force: true });
+  };
   return {
-    release: async () => {
-      clearInterval(refresh);
-      if ((await tokenAt(path)) === token) await rm(path, { force: true });
+    release: () => {
+      released ??= release();
+      return released;
     },
   };
 }
 
 type Verdict = { dead: true; token: string | null } | { dead: false; reason: string };
 
-async function judge(path: string, own: Holder): Promise<Verdict> {
+async function judge(path: string, own: Holder, sign: Sign): Promise<Verdict> {
   const found = await readJson(path);
   if (!isHolder(found)) return { dead: true, token: null };
-  if (found.host === own.host && found.boot !== own.boot) return { dead: true, token: found.token };
-  if (found.host === own.host && found.namespace === own.namespace) {
+  if (found.host === own.host && found.boot === own.boot && found.namespace === own.namespace) {
     const lives = (await startTime(found.pid)) === found.started;
     if (!lives) return { dead: true, token: found.token };
     return { dead: false, reason: `process ${found.pid} still has it open for writing` };
   }
-  const age = await lstat(path).then(
-    (info) => Date.now() - info.mtimeMs,
-    () => 0,
+  // The same name and another boot may be the same machine after a restart, or another one of that name.
+  const renewed = await lstat(path).then(
+    (info) => info.mtimeMs,
+    () => null,
   );
-  if (age > STALE_MS) return { dead: true, token: found.token };
+  if (renewed !== null && (await sign.renew()) - renewed > STALE_MS) return { dead: true, token: found.token };
   return { dead: false, reason: `a process on ${found.host} still has it open for writing` };
 }
 
@@ -155,13 +203,4 @@ async function startTime(pid: number): Promise<string | null> {
   // Remains of a process count as alive while one of its threads is still within a write.
   if (fields[0] === 'Z' && Number(fields[17]) <= 1) return null;
   return fields[19] ?? null;
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
-  try {
-    await file.writeFile(text);
-  } finally {
-    await file.close();
-  }
 }

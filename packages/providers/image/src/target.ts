@@ -226,7 +226,11 @@ async function openDisks(ctx: ProviderContext, disks: TargetDisk[], readOnly: bo
           lockWaitMs: 5_000,
         },
         ctx.signal,
-      );
+      ).catch((error: unknown) => {
+        // Only the lock of the image is a conflict here, and its holder is a worker that is about to end.
+        if (!(error instanceof GodwitError) || error.code !== 'CONFLICT') throw error;
+        throw new GodwitError('DISK_BUSY', replica.object, error.details, { cause: error });
+      });
       closers.push(() => server.close());
       addresses[disk.id] = server.address;
     }
