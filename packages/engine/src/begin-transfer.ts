@@ -11,16 +11,16 @@ import { type BegunExecution, deploymentOf, type StartPlace, startTransfer } fro
  * @throws GodwitError see `EngineClient.executeTransfer`
  */
 export async function beginTransfer(place: StartPlace, request: ExecuteTransferRequest): Promise<BegunExecution> {
-  const shutdown = request.shutdownInstances === true;
+  const { trx, commit } = place;
+  const { transferId } = request;
   const [transfer, turn] = await together([
-    lockedTransfer(place, request.transferId, request.projectId),
-    queuePlace(place.trx, request.transferId),
+    lockedTransfer(place, transferId, request.projectId),
+    queuePlace(trx, transferId),
+    refuseWhileDeploying(place, transferId),
   ]);
-  await refuseUnfitPools(place.trx, transfer, usesOfTransfer(transfer));
-  if (ACTIVE_EXECUTION_STATUSES.includes(transfer.last_execution_status)) {
-    await refuseWhileDeploying(place, transfer);
-    await refuseWhileActive(place, transfer);
-  }
+  await refuseUnfitPools(trx, transfer, usesOfTransfer(transfer));
+  await refuseWhileActive(place, transfer);
+  const shutdown = request.shutdownInstances === true;
   const runs = request.runs ?? 1;
   const options = {
     shutdown_instances: shutdown && runs === 1,
@@ -29,21 +29,21 @@ export async function beginTransfer(place: StartPlace, request: ExecuteTransferR
     ...(request.verify !== undefined && { verify: request.verify }),
     ...(request.audit !== undefined && { audit: request.audit }),
   };
-  // All at once: what is written while a deployment runs is taken back.
-  const [, execution] = await together([
-    refuseWhileDeploying(place, transfer),
-    startTransfer(place, transfer, options, { locked: transfer, turn }),
-  ]);
-  if (request.autoDeploy === true) {
-    await insertDeployment(
-      place.trx,
-      deploymentOf(transfer, {
-        user_id: request.userId ?? transfer.user_id,
-        deployer_id: execution.id,
-        last_execution_status: 'PENDING',
-      }),
-    );
+  const begun = startTransfer(place, transfer, options, { locked: transfer, turn });
+  if (request.autoDeploy !== true) {
+    // All that it writes is on its way, and nothing else can refuse it: the end goes out behind it.
+    const [execution] = await together([begun, commit?.()]);
+    return execution;
   }
+  const execution = await begun;
+  await insertDeployment(
+    trx,
+    deploymentOf(transfer, {
+      user_id: request.userId ?? transfer.user_id,
+      deployer_id: execution.id,
+      last_execution_status: 'PENDING',
+    }),
+  );
   return execution;
 }
 
@@ -69,17 +69,17 @@ export async function refuseWhileActive({ trx }: StartPlace, transfer: Transfer)
   }
 }
 
-export async function refuseWhileDeploying({ trx }: StartPlace, transfer: Transfer): Promise<void> {
+export async function refuseWhileDeploying({ trx }: StartPlace, transferId: string): Promise<void> {
   const active = await trx
     .selectFrom('deployment')
     .select('id')
-    .where('transfer_id', '=', transfer.id)
+    .where('transfer_id', '=', transferId)
     .where('deleted_at', 'is', null)
     .where('last_execution_status', 'in', [...ACTIVE_EXECUTION_STATUSES])
     .orderBy('created_at')
     .limit(1)
     .executeTakeFirst();
   if (active !== undefined) {
-    throw new GodwitError('CONFLICT', `transfer ${transfer.id}`, { reason: `deployment ${active.id} is running` });
+    throw new GodwitError('CONFLICT', `transfer ${transferId}`, { reason: `deployment ${active.id} is running` });
   }
 }

@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { DBOSClient } from '@dbos-inc/dbos-sdk';
 import {
   ACTIVE_EXECUTION_STATUSES,
   type CancelMode,
   cancelTasks,
-  FINAL_EXECUTION_STATUSES,
   forceCancelTasks,
   GodwitError,
   usesOfDeployment,
@@ -21,17 +19,18 @@ import {
   insertDeployment,
   listReplicaDisks,
   lockDeployment,
+  nameActiveExecution,
   requestCancel,
   toJson,
-  transactionWithClient,
+  transact,
 } from '@godwit/store';
 import { sql } from 'kysely';
 import { type Logger, pino } from 'pino';
 import { beginTransfer, lockedTransfer, refuseWhileActive, refuseWhileDeploying } from './begin-transfer.ts';
 import { askWorker, type CallDesk, openCallDesk } from './call-desk.ts';
-import { APPLICATION, REAP_CHANNEL } from './contract.ts';
+import { REAP_CHANNEL } from './contract.ts';
+import { despiteDeadlocks } from './database-retry.ts';
 import { refuseUnfitDisks } from './deployable.ts';
-import { durableLog } from './durable-log.ts';
 import type {
   DeployTransferRequest,
   EngineClient,
@@ -64,14 +63,8 @@ export async function connectEngine(options: EngineClientOptions): Promise<Engin
   const log = options.log ?? pino({ level: 'silent' });
   const connection = connect(options.databaseUrl, { applicationName: 'godwit-engine-client', max: 5, pipeline: true });
   try {
-    const durable = await DBOSClient.create({
-      systemDatabaseUrl: options.databaseUrl,
-      systemDatabasePoolSize: 1,
-      applicationName: APPLICATION,
-      logger: durableLog(log),
-    });
     const desk = await openCallDesk({ databaseUrl: options.databaseUrl, log });
-    return new PostgresEngineClient(connection, durable, desk, log);
+    return new PostgresEngineClient(connection, desk, log);
   } catch (error) {
     await connection.close();
     throw GodwitError.wrap(error, 'DATABASE_UNAVAILABLE', 'the database');
@@ -80,13 +73,11 @@ export async function connectEngine(options: EngineClientOptions): Promise<Engin
 
 class PostgresEngineClient implements EngineClient {
   readonly #connection: Connection;
-  readonly #durable: DBOSClient;
   readonly #desk: CallDesk;
   readonly #log: Logger;
 
-  constructor(connection: Connection, durable: DBOSClient, desk: CallDesk, log: Logger) {
+  constructor(connection: Connection, desk: CallDesk, log: Logger) {
     this.#connection = connection;
-    this.#durable = durable;
     this.#desk = desk;
     this.#log = log;
   }
@@ -99,7 +90,7 @@ class PostgresEngineClient implements EngineClient {
     return this.#start(async (place) => {
       const transfer = await lockedTransfer(place, request.transferId);
       await refuseWhileActive(place, transfer);
-      await refuseWhileDeploying(place, transfer);
+      await refuseWhileDeploying(place, transfer.id);
       const change = request.change(transfer);
       await refuseUnfitPools(place.trx, transfer, poolsOf(withChange(transfer, change)));
       return started(await startUpdate(place, transfer, change));
@@ -114,7 +105,7 @@ class PostgresEngineClient implements EngineClient {
     return this.#start(async (place) => {
       const transfer = await lockedTransfer(place, request.transferId);
       await refuseWhileActive(place, transfer);
-      await refuseWhileDeploying(place, transfer);
+      await refuseWhileDeploying(place, transfer.id);
       await refuseUnfitDisks(place.trx, transfer.id, transfer.instances, request.force === true);
       const test = request.test === true;
       const deployment = await insertDeployment(
@@ -139,7 +130,7 @@ class PostgresEngineClient implements EngineClient {
   deleteDisks(transferId: string): Promise<StartedExecution> {
     return this.#start(async (place) => {
       const transfer = await lockedTransfer(place, transferId);
-      await refuseWhileDeploying(place, transfer);
+      await refuseWhileDeploying(place, transfer.id);
       const disks = await listReplicaDisks(place.trx, transferId);
       const instances = transfer.instances.filter((name) => disks.some((disk) => disk.instance === name));
       if (instances.length === 0) {
@@ -158,13 +149,16 @@ class PostgresEngineClient implements EngineClient {
   }
 
   async cancelDeployment(deploymentId: string, force = false): Promise<void> {
-    await this.#start(async (place) => {
+    const calledOff = await this.#start(async (place) => {
       const deployment = await lockDeployment(place.trx, deploymentId);
       if (deployment === undefined) throw new GodwitError('NOT_FOUND', `Deployment with ID '${deploymentId}'`);
-      if (deployment.last_execution_status === 'PENDING') {
-        await callOff(place, deployment, 'CANCELED');
-        return;
-      }
+      if (deployment.last_execution_status !== 'PENDING') return false;
+      await callOff(place, deployment, 'CANCELED');
+      return true;
+    });
+    if (calledOff) return;
+    // In a transaction of its own: an execution is locked before what it is of, as its walker does.
+    await this.#start(async (place) => {
       const execution = await place.trx
         .selectFrom('execution')
         .selectAll()
@@ -195,7 +189,7 @@ class PostgresEngineClient implements EngineClient {
     await this.#start(async (place) => {
       const transfer = await lockedTransfer(place, transferId);
       await refuseWhileActive(place, transfer);
-      await refuseWhileDeploying(place, transfer);
+      await refuseWhileDeploying(place, transfer.id);
       await deleteTransfer(place.trx, transferId);
       await sql`select pg_notify(${REAP_CHANNEL}, '')`.execute(place.trx);
     });
@@ -222,7 +216,7 @@ class PostgresEngineClient implements EngineClient {
 
   async explainWaiting(): Promise<number> {
     try {
-      return await explainWaiting({ db: this.#connection.db, durable: this.#durable });
+      return await explainWaiting(this.#connection.db);
     } catch (error) {
       throw asGodwit(error);
     }
@@ -230,19 +224,20 @@ class PostgresEngineClient implements EngineClient {
 
   async close(): Promise<void> {
     await this.#desk.close();
-    await this.#durable.destroy();
     await this.#connection.close();
   }
 
   async #start<T>(work: (place: StartPlace) => Promise<T>): Promise<T> {
     try {
-      return await transactionWithClient(this.#connection, (trx, client) =>
-        work({ trx, client, durable: this.#durable }),
-      );
+      return await despiteDeadlocks(() => transact(this.#connection, (trx, commit) => work({ trx, commit })));
     } catch (error) {
       this.#log.debug({ err: error }, 'request refused');
-      throw asGodwit(error);
+      throw asGodwit(await this.#named(error));
     }
+  }
+
+  async #named(error: unknown): Promise<unknown> {
+    return nameActiveExecution(this.#connection.db, error).catch((cause: unknown) => cause);
   }
 }
 
@@ -254,14 +249,19 @@ const started = (execution: BegunExecution): StartedExecution => ({
 
 async function cancel(place: StartPlace, execution: Execution, mode: CancelMode): Promise<void> {
   const { trx } = place;
-  const refuse = new GodwitError('BAD_REQUEST', `execution ${execution.id}`, {
-    reason: `No running task to be canceled: the execution is ${execution.status}`,
-  });
-  if (FINAL_EXECUTION_STATUSES.includes(execution.status)) throw refuse;
   // The walker locks the row too: whatever it was doing is done now, and what it does next it does knowing this.
-  await trx.selectFrom('execution').select('id').where('id', '=', execution.id).forUpdate().execute();
+  const locked = await trx
+    .selectFrom('execution')
+    .select('status')
+    .where('id', '=', execution.id)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
   const row = await requestCancel(trx, execution.id, mode);
-  if (row === undefined) throw refuse;
+  if (row === undefined) {
+    throw new GodwitError('BAD_REQUEST', `execution ${execution.id}`, {
+      reason: `No running task to be canceled: the execution is ${locked.status}`,
+    });
+  }
   const news = new News(await projectOf(place, execution));
   const tasks = await taskStates(trx, execution.id);
   if (mode === 'cooperative') {

@@ -25,6 +25,20 @@ export async function whileDatabaseIsAway<T>(options: DatabaseRetry, work: () =>
   }
 }
 
+/** Times that a transaction is tried which the database ends for the sake of another one. */
+const TRIES = 3;
+
+/** Repeats a transaction that lost a deadlock: nothing of it happened. */
+export async function despiteDeadlocks<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries === TRIES || !isSerialization(error)) throw error;
+    }
+  }
+}
+
 /** Deadlocks and serialization failures: nothing happened, and again it may work. */
 function isSerialization(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === '40001' || error.code === '40P01');

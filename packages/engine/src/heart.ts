@@ -1,3 +1,4 @@
+import { WritePermit } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import type { Logger } from 'pino';
 
@@ -16,6 +17,8 @@ export interface HeartOptions {
  * that another one takes its work over at 30 s: it stops touching disks before that, and never starts again.
  */
 export class Heart {
+  /** Good as long as this worker is known to live: for its copies, whose threads ask it before each write. */
+  readonly permit = new WritePermit();
   readonly #options: Required<HeartOptions>;
   readonly #out = new AbortController();
   #last = performance.now();
@@ -32,7 +35,7 @@ export class Heart {
   }
 
   start(): void {
-    this.#last = performance.now();
+    this.#lives(performance.now());
     void this.#tick();
     this.#watch = setInterval(() => this.alive(), Math.min(500, this.#options.limitMs / 4));
   }
@@ -59,13 +62,19 @@ export class Heart {
     if (!this.#out.signal.aborted) this.#out.abort(reason);
   }
 
+  #lives(since: number): void {
+    this.#last = since;
+    this.permit.extend(since + this.#options.limitMs - performance.now());
+  }
+
   async #tick(): Promise<void> {
     // The time before the write counts: the row cannot be younger than that.
     const begun = performance.now();
     let wait = this.#options.everyMs;
     try {
       await this.#options.beat();
-      this.#last = begun;
+      // Too late is out, whatever was written: the copies have been told so already.
+      if (this.alive()) this.#lives(begun);
     } catch (error) {
       wait = Math.min(500, this.#options.everyMs);
       this.#options.log.warn({ err: error }, 'heartbeat failed');

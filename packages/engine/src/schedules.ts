@@ -2,10 +2,11 @@ import { GodwitError, judgeTicks } from '@godwit/domain';
 import {
   lockSchedule,
   markJudged,
+  nameActiveExecution,
   type Schedule,
   settleTick,
   takeTick,
-  transactionWithClient,
+  transact,
   unjudgedSchedules,
 } from '@godwit/store';
 import { sql } from 'kysely';
@@ -28,9 +29,9 @@ export async function fireSchedules(worker: WorkerContext): Promise<number> {
   let fired = 0;
   for (const id of await unjudgedSchedules(worker.db, BATCH)) {
     worker.heart.check();
-    const did = await transactionWithClient(worker.connection, async (trx, client) => {
+    const did = await transact(worker.connection, async (trx) => {
       const schedule = await lockSchedule(trx, id);
-      return schedule !== undefined && judge({ trx, client, durable: worker.durable }, schedule);
+      return schedule !== undefined && judge({ trx }, schedule);
     });
     if (did) fired += 1;
   }
@@ -79,6 +80,7 @@ async function begin(place: StartPlace, schedule: Schedule): Promise<End> {
     if (!(error instanceof GodwitError) || error.kind === 'retryable') throw error;
     await sql`rollback to savepoint tick`.execute(trx);
     const busy = error.code === 'BAD_REQUEST' || error.code === 'CONFLICT';
-    return { outcome: busy ? 'overlap' : 'refused', reason: error.explain() };
+    const named = await nameActiveExecution(trx, error);
+    return { outcome: busy ? 'overlap' : 'refused', reason: named.explain() };
   }
 }

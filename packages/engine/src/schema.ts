@@ -1,5 +1,3 @@
-import { migrateSystemDatabase } from '@dbos-inc/dbos-sdk/internal/system_database';
-import { GlobalLogger } from '@dbos-inc/dbos-sdk/internal/telemetry/logs';
 import type { Connection } from '@godwit/store';
 import { sql } from 'kysely';
 import { type Logger, pino } from 'pino';
@@ -13,6 +11,9 @@ import { durableLog } from './durable-log.ts';
  * @param log default: silent. The library's own `migrate` writes plain lines to standard output, which no setting changes
  */
 export async function migrateEngine(connection: Connection, log: Logger = pino({ level: 'silent' })): Promise<void> {
+  // Only who migrates pays for them, not each process that talks to the engine.
+  const { migrateSystemDatabase } = await import('@dbos-inc/dbos-sdk/internal/system_database');
+  const { GlobalLogger } = await import('@dbos-inc/dbos-sdk/internal/telemetry/logs');
   await migrateSystemDatabase(connection.url, new GlobalLogger(undefined, { logger: durableLog(log) }));
   for (const statement of statements) await sql.raw(statement).execute(connection.db);
 }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { DBOSClient } from '@dbos-inc/dbos-sdk';
 import {
   type ExecutionStatus,
   type ExecutionType,
@@ -32,10 +31,7 @@ import {
   toJson,
 } from '@godwit/store';
 import type { Transaction } from 'kysely';
-import type pg from 'pg';
 import {
-  APPLICATION,
-  CONTRACT_VERSION,
   CONTROL_QUEUE,
   EXECUTION_WORKFLOW,
   executionWorkflowId,
@@ -43,14 +39,15 @@ import {
   TASK_WORKFLOW,
   taskWorkflowId,
 } from './contract.ts';
+import { enqueueWorkflow } from './enqueue.ts';
 import { News } from './news.ts';
 import type { QueuePlace } from './queue-place.ts';
 
-/** One transaction, as the query builder and as the driver see it, and the durable engine's way in. */
+/** Where something is begun: with the transaction, or not at all. */
 export interface StartPlace {
   trx: Transaction<Database>;
-  client: pg.PoolClient;
-  durable: DBOSClient;
+  /** See `transact`; absent: more may follow in the same transaction. */
+  commit?: () => Promise<void>;
 }
 
 export interface StartRequest {
@@ -125,35 +122,25 @@ function withoutMinions({ minions: _, ...options }: ExecutionOptions = {}): Exec
   return options;
 }
 
-async function enqueueExecution(place: StartPlace, executionId: string, turn: QueuePlace | undefined): Promise<void> {
-  await place.durable.enqueueInTransaction(
-    place.client,
-    {
-      queueName: CONTROL_QUEUE,
-      workflowName: EXECUTION_WORKFLOW,
-      workflowID: executionWorkflowId(executionId),
-      appVersion: CONTRACT_VERSION,
-      applicationName: APPLICATION,
-      ...(turn !== undefined && { queuePartitionKey: turn.party, priority: turn.place }),
-    },
-    executionId,
-  );
+function enqueueExecution({ trx }: StartPlace, executionId: string, turn: QueuePlace | undefined): Promise<void> {
+  return enqueueWorkflow(trx, {
+    workflow: EXECUTION_WORKFLOW,
+    id: executionWorkflowId(executionId),
+    queue: CONTROL_QUEUE,
+    args: [executionId],
+    ...(turn !== undefined && { party: turn.party, priority: turn.place }),
+  });
 }
 
 /** Hands a task to the workers of a region, counted against the limit of the endpoint. */
-export async function enqueueTask(place: StartPlace, taskId: string, region: string, endpoint: string): Promise<void> {
-  await place.durable.enqueueInTransaction(
-    place.client,
-    {
-      queueName: regionQueue(region),
-      queuePartitionKey: endpoint,
-      workflowName: TASK_WORKFLOW,
-      workflowID: taskWorkflowId(taskId),
-      appVersion: CONTRACT_VERSION,
-      applicationName: APPLICATION,
-    },
-    taskId,
-  );
+export function enqueueTask({ trx }: StartPlace, taskId: string, region: string, endpoint: string): Promise<void> {
+  return enqueueWorkflow(trx, {
+    workflow: TASK_WORKFLOW,
+    id: taskWorkflowId(taskId),
+    queue: regionQueue(region),
+    args: [taskId],
+    party: endpoint,
+  });
 }
 
 /** @param request its `locked` only when no execution of the transfer is active */

@@ -1,4 +1,3 @@
-import type { DBOSClient } from '@dbos-inc/dbos-sdk';
 import { type EventLevel, GodwitError } from '@godwit/domain';
 import { addPoolEvent, addTaskEvent, type Db, getMinionPool, HEARTBEAT_LIMIT_MS } from '@godwit/store';
 import { sql } from 'kysely';
@@ -34,24 +33,13 @@ export async function servedRegions(db: Db): Promise<Set<string>> {
  * Says of work that nobody can take why it waits, once, where people look: among the events of the task (of the first one
  * when the whole execution waits), or of the minion pool. One process at a time does it. Returns how many it told.
  */
-export async function explainWaiting({ db, durable }: { db: Db; durable: DBOSClient }): Promise<number> {
+export async function explainWaiting(db: Db): Promise<number> {
   return db.transaction().execute(async (trx) => {
     const lock = await sql<{ held: boolean }>`select pg_try_advisory_xact_lock(${LOCKS.waiting}) as held`.execute(trx);
     if (lock.rows[0]?.held !== true) return 0;
     const served = await servedRegions(trx);
-    const taken = new Set([...served].map(regionQueue));
-    if (served.size > 0) taken.add(CONTROL_QUEUE);
-    const queued = await durable.listWorkflows({
-      status: 'ENQUEUED',
-      applicationName: APPLICATION,
-      loadInput: false,
-      loadOutput: false,
-    });
-    const stuck = new Map(
-      queued.flatMap(({ queueName, workflowID }) =>
-        queueName === undefined || taken.has(queueName) ? [] : [[workflowID, queueName] as const],
-      ),
-    );
+    const taken = [...[...served].map(regionQueue), ...(served.size > 0 ? [CONTROL_QUEUE] : [])];
+    const stuck = await queuedElsewhere(trx, taken);
     if (stuck.size === 0) return 0;
     let told = 0;
     for (const [workflow, queue] of stuck) {
@@ -64,6 +52,14 @@ export async function explainWaiting({ db, durable }: { db: Db; durable: DBOSCli
     }
     return told;
   });
+}
+
+/** Queues of workflows that wait in others than these, by workflow. */
+async function queuedElsewhere(db: Db, taken: readonly string[]): Promise<Map<string, string>> {
+  const { rows } = await sql<{ workflow: string; queue: string }>`
+    select workflow_uuid as workflow, queue_name as queue from dbos.workflow_status
+    where status = 'ENQUEUED' and application_name = ${APPLICATION} and queue_name <> all(${taken})`.execute(db);
+  return new Map(rows.map(({ workflow, queue }) => [workflow, queue]));
 }
 
 /** Tasks that were handed out and not begun, and the first of each execution of which nothing has begun. */

@@ -5,7 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DBOS, DBOSClient } from '@dbos-inc/dbos-sdk';
 import { CopyPool } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
-import { type Connection, connect, isMigrated, putSetting, type SecretBox, signOffService } from '@godwit/store';
+import {
+  type Connection,
+  connect,
+  isMigrated,
+  keysInUse,
+  putSetting,
+  type SecretBox,
+  signOffService,
+} from '@godwit/store';
 import type pg from 'pg';
 import { type Logger, pino } from 'pino';
 import { Balance } from './balance.ts';
@@ -109,6 +117,8 @@ export interface Worker {
 /**
  * Starts the one worker of this process (the durable engine is a singleton). Resolves when it takes work. Waits for a
  * database that is not there or not migrated yet.
+ *
+ * @throws GodwitError SECRET_KEY_MISSING when it could not open what is sealed in the database
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const log = options.log ?? pino({ level: 'silent' });
@@ -125,6 +135,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const stopping = new AbortController();
   try {
     await untilMigrated(connection, log, stopping.signal);
+    // Here, and not in each task that it would take from workers that can do it.
+    for (const id of await keysInUse(connection.pool)) options.secrets.requireKey(id);
     return await begin({ ...options, log, durablePool }, connection, providers, host);
   } catch (error) {
     await Promise.all([connection.close(), durablePool.end()]);
@@ -216,7 +228,7 @@ async function begin(
   const takeover = new Takeover(worker, options.standsStillMs);
   rounds.add('takeover', TAKEOVER_EVERY_MS, () => takeover.look());
   rounds.add('reaper', REAPER_EVERY_MS, () => reap(worker));
-  rounds.add('waiting', WAITING_EVERY_MS, () => explainWaiting(worker));
+  rounds.add('waiting', WAITING_EVERY_MS, () => explainWaiting(worker.db));
   rounds.add('retention', RETENTION_EVERY_MS, () => forgetOld(worker, options.retentionDays ?? 30, new Date()));
   rounds.add('overlooked', OVERLOOKED_EVERY_MS, () => wakeOverlooked(worker));
   rounds.add('cancel', 5_000, () => lookForCancels(worker));

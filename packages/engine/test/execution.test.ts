@@ -3,7 +3,15 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { checkReceipt } from '@godwit/disk';
 import type { JsonObject } from '@godwit/domain';
-import { getDeployment, getSetting, getTransfer, listReceipts, listReplicaDisks, listResources } from '@godwit/store';
+import {
+  getDeployment,
+  getSetting,
+  getTransfer,
+  insertExecution,
+  listReceipts,
+  listReplicaDisks,
+  listResources,
+} from '@godwit/store';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { receiptKeySetting } from '../src/receipt-signer.ts';
 import { expectEqualDisks, fileOf, MIB, rewrite, sparseBytes } from './disk-files.ts';
@@ -97,6 +105,27 @@ test('a second execution is refused while one is active, and the refusal leaves 
   await it.until(executionId);
 });
 
+test('an execution that only the index refuses is told which one is active, too', async () => {
+  it.instance('src', 'hidden', { vda: sparseBytes(MIB) });
+  const transfer = await transferOf(['hidden']);
+  // Nobody walks it, so the transfer goes on saying that nothing of it is active.
+  const active = await insertExecution(it.db, {
+    actionId: transfer.id,
+    actionType: 'transfer',
+    type: 'transfer_execution',
+  });
+  const row = it.db.updateTable('transfer').set({ last_execution_status: 'COMPLETED' }).where('id', '=', transfer.id);
+  await row.execute();
+  const refused = {
+    code: 'BAD_REQUEST',
+    message: `Another tasks execution is in progress: ['${active.id}']`,
+  };
+  await expect(it.engine.executeTransfer({ transferId: transfer.id })).rejects.toMatchObject(refused);
+  await expect(it.engine.updateTransfer({ transferId: transfer.id, change: () => ({}) })).rejects.toMatchObject(
+    refused,
+  );
+});
+
 test('a transfer is stopped at the source when it is cut over, and proven whole', async () => {
   it.instance('src', 'cut', { vda: sparseBytes(MIB) });
   const transfer = await transferOf(['cut']);
@@ -135,6 +164,24 @@ test('an automatic deployment is called off when its execution fails', async () 
     .where('transfer_id', '=', transfer.id)
     .execute();
   expect(deployment?.last_execution_status).toBe('ERROR');
+});
+
+test('a deployment says which user scripts it did not run, unless OS morphing is skipped', async () => {
+  it.instance('src', 'scripted', { vda: sparseBytes(MIB) });
+  const script = { phase: 'osmorphing_post_os_mount', payload: 'true' };
+  const user_scripts = JSON.stringify({ global: {}, instances: { scripted: [script] } });
+  const transfer = await it.transfer(origin, destination, ['scripted'], { user_scripts });
+  await it.until((await it.engine.executeTransfer({ transferId: transfer.id })).executionId);
+  const said = async (skipOsMorphing: boolean) => {
+    const { executionId } = await it.engine.deploy({ transferId: transfer.id, userId: 'tester', skipOsMorphing });
+    expect(await it.until(executionId)).toBe('COMPLETED');
+    const tasks = (await it.tasks(executionId)).map((task) => task.id);
+    const lines = await it.db.selectFrom('progress_update').select('message').where('task_id', 'in', tasks).execute();
+    return lines.map((line) => line.message);
+  };
+  const line = '1 user script was kept and not run: OS morphing is not part of this version';
+  expect(await said(false)).toContain(line);
+  expect((await said(true)).join()).not.toContain('OS morphing');
 });
 
 test('a test failover lives until its deployment is deleted, and replication goes on meanwhile', async () => {

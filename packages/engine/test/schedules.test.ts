@@ -1,4 +1,12 @@
-import { getTransfer, insertSchedule, listTicks, listTransfers, type ScheduleRule, type Transfer } from '@godwit/store';
+import {
+  getTransfer,
+  insertExecution,
+  insertSchedule,
+  listTicks,
+  listTransfers,
+  type ScheduleRule,
+  type Transfer,
+} from '@godwit/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MIB, sparseBytes } from './disk-files.ts';
@@ -109,20 +117,35 @@ test('a tick that finds a run under way is recorded as overlap, with the reason,
   await it.engine.cancelExecution(executionId, true);
 });
 
+test('a tick that only the index refuses names the run in its way', async () => {
+  const transfer = await transferOf();
+  // Nobody walks it, so the transfer goes on saying that nothing of it is active.
+  const active = await insertExecution(it.db, {
+    actionId: transfer.id,
+    actionType: 'transfer',
+    type: 'transfer_execution',
+  });
+  const row = it.db.updateTable('transfer').set({ last_execution_status: 'COMPLETED' }).where('id', '=', transfer.id);
+  await row.execute();
+  const [tick] = await judged(await schedule(transfer, { unjudged: 1.5 }));
+  expect(tick).toMatchObject({ outcome: 'overlap', execution_id: null });
+  expect(tick?.reason).toContain(active.id);
+});
+
 test('an expired schedule fires no more, and neither does a disabled one or one of a deleted transfer', async () => {
   const expired = await transferOf();
   const gone = await transferOf();
   const off = await transferOf();
   await schedule(expired, { unjudged: 10, expiresInMinutes: -11 });
   const lastTicks = await schedule(expired, { unjudged: 10, expiresInMinutes: -5 });
+  const ofGone = await schedule(gone, { unjudged: 0 });
   await it.engine.deleteTransfer(gone.id);
-  const ofGone = await schedule(gone, { unjudged: 10 });
   const disabled = await schedule(off, { unjudged: 0 });
   await disable(disabled);
   await it.db
     .updateTable('schedule')
     .set({ checked_at: sql<Date>`clock_timestamp() - interval '10 minutes'` })
-    .where('id', '=', disabled)
+    .where('id', 'in', [disabled, ofGone])
     .execute();
   // What was due before the expiry is made up for.
   const ticks = await judged(lastTicks);

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
 import { hashPassword } from './identity.ts';
 import type { Project, RoleAssignment, UserAccount } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 
 /** Care for the users, projects and roles of the local identity. What signs in is in identity.ts. */
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { AuditRecord } from './control-tables.ts';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
+import { inTransaction } from './transaction.ts';
 
 /** What a record says; number, time and hashes are added when it is written. */
 export type NewAuditRecord = Omit<AuditRecord, 'number' | 'at' | 'previous' | 'hash'>;

@@ -1,5 +1,5 @@
 import { GodwitError } from '@godwit/domain';
-import { Kysely, PostgresDialect, Transaction } from 'kysely';
+import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { isStalePlan, PreparedStatements } from './prepared.ts';
 import type { Database } from './tables.ts';
@@ -120,62 +120,6 @@ export async function ensureDatabase(url: string): Promise<void> {
   } finally {
     await client.end();
   }
-}
-
-/** Runs `work` in the transaction that `db` already is, or in a new one. */
-export function inTransaction<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
-  return db.isTransaction ? work(db) : db.transaction().execute(work);
-}
-
-/**
- * One transaction seen from both sides: by the query builder and as the driver's client, for code that wants the latter
- * (the durable engine enqueues a workflow in the transaction that writes the row it is about).
- */
-export async function transactionWithClient<T>(
-  connection: Connection,
-  work: (trx: Transaction<Database>, client: pg.PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await connection.pool.connect();
-  // The query builder gets a pool of this one client, which it cannot give back: the real release happens below, once.
-  const borrowed = new Proxy(client, {
-    get: (target, key) => (key === 'release' ? () => undefined : Reflect.get(target, key, target)),
-  });
-  const dialect = new PostgresDialect({
-    pool: { options: {}, connect: async () => borrowed, end: async () => undefined },
-  });
-  const single = new Kysely<Database>({ dialect });
-  const pipeline = connection.pool.options.pipeline === true;
-  let broken: Error | undefined;
-  try {
-    return await single
-      .transaction()
-      .execute(async (trx) => work(pipeline ? await withoutTurns(trx, dialect) : trx, client));
-  } catch (error) {
-    if (isUnavailable(error)) broken = error instanceof Error ? error : new Error(String(error));
-    throw error;
-  } finally {
-    client.release(broken);
-  }
-}
-
-/** The same transaction, whose statements do not wait for each other here: the connection sends them in their order. */
-async function withoutTurns(trx: Transaction<Database>, dialect: PostgresDialect): Promise<Transaction<Database>> {
-  const inTurn = trx.getExecutor();
-  const connection = await inTurn.provideConnection(async (one) => one);
-  const executor = inTurn.withConnectionProvider({ provideConnection: (consumer) => consumer(connection) });
-  return new Transaction<Database>({ config: { dialect }, dialect, driver: dialect.createDriver(), executor });
-}
-
-/**
- * Statements of one transaction that are on their way at once, see `ConnectOptions.pipeline`; their results in order. When one
- * fails the others are waited for before it rejects, with the first one's error: what would come after the end of the
- * transaction would not be of it.
- */
-export async function together<T extends readonly unknown[] | []>(
-  statements: T,
-): Promise<{ -readonly [P in keyof T]: Awaited<T[P]> }> {
-  await Promise.allSettled(statements);
-  return Promise.all(statements);
 }
 
 /** SQLSTATE classes and codes that say "no connection" or "server is going or coming". */

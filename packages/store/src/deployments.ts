@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
 import { lifeEvents } from './events.ts';
-import { limitSql, readPage } from './listing.ts';
+import { limitSql, ofProject, readPage } from './listing.ts';
 import type { Deployment, DeploymentChange, NewDeployment } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 import { ACTION_SORT, type ActionQuery, type Scope } from './transfers.ts';
 
 export async function insertDeployment(
@@ -56,6 +57,7 @@ export async function listDeployments(db: Db, scope: Scope, query: ActionQuery =
     'deployment',
     { ...ACTION_SORT, transfer_id: 'plain', transfer_scenario: 'plain', deployer_id: 'text' },
     query,
+    ofProject(scope),
     (after, order) =>
       db
         .selectFrom('deployment')

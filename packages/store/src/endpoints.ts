@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import { sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
 import { type Life, lifeEvents } from './events.ts';
 import { mappedRegions, mapRegions } from './regions.ts';
 import { joinedVersions, readVersion, versionText } from './row-version.ts';
 import type { SecretBox } from './secrets.ts';
 import { type Endpoint, toJson } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 import type { Scope } from './transfers.ts';
 
 export interface NewEndpoint {
@@ -121,6 +122,24 @@ export async function getEndpoint(db: Db, id: string, scope?: Scope): Promise<Pu
 }
 
 /**
+ * Keeps endpoints from being deleted until the end of the transaction: for what is about to name them.
+ *
+ * @throws GodwitError NOT_FOUND for one that does not live
+ */
+export async function holdEndpoints(trx: Db, ids: readonly string[]): Promise<void> {
+  const rows = await trx
+    .selectFrom('endpoint')
+    .select('id')
+    .where('id', 'in', ids)
+    .where('deleted_at', 'is', null)
+    .orderBy('id')
+    .forShare()
+    .execute();
+  const missing = ids.find((id) => !rows.some((row) => row.id === id));
+  if (missing !== undefined) throw new GodwitError('NOT_FOUND', `Endpoint with ID '${missing}'`);
+}
+
+/**
  * The whole connection_info, opened: for the call of a provider only. Also of a deleted endpoint, whose leftovers the
  * reaper may still have to remove.
  *
@@ -211,6 +230,12 @@ export async function deleteEndpoint(db: Db, id: string): Promise<boolean> {
     if (pools.n > 0) throw new GodwitError('ENDPOINT_HAS_POOLS', `endpoint ${id}`, { count: pools.n });
     await trx.updateTable('endpoint').set({ deleted_at: sql<Date>`now()` }).where('id', '=', id).execute();
     await trx.deleteFrom('region_mapping').where('object_type', '=', 'endpoint').where('object_id', '=', id).execute();
+    await trx
+      .updateTable('resource')
+      .set({ deleted_at: sql<Date>`now()` })
+      .where('endpoint_id', '=', id)
+      .where('deleted_at', 'is', null)
+      .execute();
     await sayEndpoint(trx, 'deleted', row);
     return true;
   });

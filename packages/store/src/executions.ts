@@ -8,10 +8,11 @@ import {
   GodwitError,
 } from '@godwit/domain';
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
-import { type Db, inTransaction, isUniqueViolation, together } from './database.ts';
-import { limitSql, type Page, pageSql, readPage, type SortColumns } from './listing.ts';
+import { type Db, isUniqueViolation } from './database.ts';
+import { limitSql, type Page, pageSql, readPage, type SortColumns, type Within } from './listing.ts';
 import { readVersion, rowVersion, versionText } from './row-version.ts';
 import { type Execution, type ExecutionOptions, toJson } from './tables.ts';
+import { inTransaction, together } from './transaction.ts';
 import type { Scope } from './transfers.ts';
 
 export type ActionType = 'transfer' | 'deployment';
@@ -62,12 +63,7 @@ export async function insertExecution(db: Db, execution: NewExecution): Promise<
       throw new GodwitError('NOT_FOUND', `${noun} with ID '${execution.actionId}'`);
     }
     const active = await activeExecutions(trx, execution.actionId);
-    if (active.length > 0) {
-      const ids = active.map((row) => `'${row.id}'`).join(', ');
-      throw new GodwitError('BAD_REQUEST', 'execution', {
-        reason: `Another tasks execution is in progress: [${ids}]`,
-      });
-    }
+    if (active.length > 0) throw anotherIsActive(active);
     return trx.insertInto('execution').values(rowOf(execution, action.number)).returningAll().executeTakeFirstOrThrow();
   });
 }
@@ -76,7 +72,8 @@ export async function insertExecution(db: Db, execution: NewExecution): Promise<
  * Creates the next execution of an action whose row this transaction holds locked, with two statements at once. The caller has
  * seen by `last_execution_status` of that row that none is active: an execution begins and ends with the row.
  *
- * @throws GodwitError BAD_REQUEST when one was active all the same
+ * @throws GodwitError BAD_REQUEST when one was active all the same. Its name cannot be asked in this transaction, which the
+ *   index has ended: `nameActiveExecution` does so afterwards
  */
 export async function insertNextExecution(
   trx: Db,
@@ -94,10 +91,36 @@ export async function insertNextExecution(
     trx.insertInto('execution').values(rowOf(execution, number)).returningAll().executeTakeFirstOrThrow(),
   ]).catch((error: unknown) => {
     if (!isUniqueViolation(error, 'execution_one_active')) throw error;
-    const reason = 'Another tasks execution is in progress';
-    throw new GodwitError('BAD_REQUEST', 'execution', { reason }, { cause: error });
+    throw new UnnamedActiveExecution(execution.actionId, error);
   });
   return row;
+}
+
+/** Refusal by the index alone: it tells of which action an execution is active, not which. */
+class UnnamedActiveExecution extends GodwitError {
+  readonly actionId: string;
+
+  constructor(actionId: string, cause: unknown) {
+    super('BAD_REQUEST', 'execution', { reason: 'Another tasks execution is in progress' }, { cause });
+    this.actionId = actionId;
+  }
+}
+
+/**
+ * The error; when the index alone refused an execution, one that names which is active.
+ *
+ * @param db outside the transaction that was refused, or in it after the way back to a savepoint
+ */
+export async function nameActiveExecution<E>(db: Db, error: E): Promise<E | GodwitError> {
+  if (!(error instanceof UnnamedActiveExecution)) return error;
+  const active = await activeExecutions(db, error.actionId);
+  // It has ended since: whoever tries again is let in.
+  return active.length === 0 ? error : anotherIsActive(active, error);
+}
+
+function anotherIsActive(active: readonly Execution[], cause?: unknown): GodwitError {
+  const reason = `Another tasks execution is in progress: [${active.map((row) => `'${row.id}'`).join(', ')}]`;
+  return new GodwitError('BAD_REQUEST', 'execution', { reason }, { cause });
 }
 
 const rowOf = (execution: NewExecution, number: number) => ({
@@ -139,8 +162,10 @@ export interface ExecutionQuery extends Page {
   transferOf?: { scope: Scope };
 }
 
+const ofAction = (id: string): Within => ({ column: 'action_id', value: id });
+
 export async function listExecutions(db: Db, actionId: string, query: ExecutionQuery = {}): Promise<Execution[]> {
-  return readPage(db, 'execution', SORT, query, (after, order) =>
+  return readPage(db, 'execution', SORT, query, ofAction(actionId), (after, order) =>
     executionPage(db, actionId, query, after, order).selectAll().execute(),
   );
 }
@@ -151,7 +176,7 @@ export async function listExecutions(db: Db, actionId: string, query: ExecutionQ
  */
 export async function executionsVersion(db: Db, actionId: string, query: ExecutionQuery): Promise<string | undefined> {
   if (query.limit === 0) return undefined;
-  const { after, order } = pageSql('execution', SORT, query);
+  const { after, order } = pageSql('execution', SORT, query, ofAction(actionId));
   const page = executionPage(db, actionId, query, after ?? sql<SqlBool>`true`, order).select([
     'id',
     rowVersion('execution'),

@@ -1,8 +1,9 @@
 import { createHash, randomBytes, randomUUID, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { GodwitError } from '@godwit/domain';
 import { sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
 import type { Project, UserAccount } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 
 /** Cost of a password hash: about 16 MiB and 50 ms. Stored with each hash, so that it can be raised. */
 const COST = { N: 16_384, r: 8, p: 1 };
@@ -31,6 +32,20 @@ function derive(password: string, salt: Buffer, cost: ScryptOptions): Promise<Bu
   });
 }
 
+/** Id of a living account by name or id. */
+export async function accountId(db: Db, who: { name: string } | { id: string }): Promise<string | undefined> {
+  return (await accountOf(db, who))?.id;
+}
+
+async function accountOf(db: Db, who: { name: string } | { id: string }): Promise<UserAccount | undefined> {
+  return db
+    .selectFrom('user_account')
+    .selectAll()
+    .where('name' in who ? 'name' : 'id', '=', 'name' in who ? who.name : who.id)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+}
+
 /** Checked in place of an unknown user's, so that the time of an answer does not tell which names exist. */
 let decoy: Promise<string> | undefined;
 
@@ -44,14 +59,11 @@ export async function authenticate(
   who: { name: string } | { id: string },
   password: string,
 ): Promise<UserAccount | undefined> {
-  const user = await db
-    .selectFrom('user_account')
-    .selectAll()
-    .where('name' in who ? 'name' : 'id', '=', 'name' in who ? who.name : who.id)
-    .where('deleted_at', 'is', null)
-    .executeTakeFirst();
+  const user = await accountOf(db, who);
+  // Awaited for known users, too: the first login of a process makes it.
   decoy ??= hashPassword(randomUUID());
-  const right = await verifyPassword(password, user?.password_hash ?? (await decoy));
+  const other = await decoy;
+  const right = await verifyPassword(password, user?.password_hash ?? other);
   return user !== undefined && right && user.enabled ? user : undefined;
 }
 

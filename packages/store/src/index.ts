@@ -35,5 +35,6 @@ export * from './settings.ts';
 export * from './tables.ts';
 export * from './tallies.ts';
 export * from './tasks.ts';
+export * from './transaction.ts';
 export * from './transfers.ts';
 export * from './webhooks.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { JsonObject, LedgerKeep, LedgerState } from '@godwit/domain';
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
-import { type Page, readPage } from './listing.ts';
+import { ofProject, type Page, readPage } from './listing.ts';
 import { type LedgerRow, toJson } from './tables.ts';
 import type { Scope } from './transfers.ts';
 
@@ -194,7 +194,7 @@ export interface LedgerQuery extends Page {
 
 export async function listLedger(db: Db, scope: Scope, query: LedgerQuery = {}): Promise<LedgerRow[]> {
   const sort = { kind: 'plain', name: 'plain', state: 'plain', keep: 'plain', updated_at: 'time' } as const;
-  return readPage(db, 'ledger', sort, query, (after, order) =>
+  return readPage(db, 'ledger', sort, query, ofProject(scope), (after, order) =>
     db
       .selectFrom('ledger')
       .selectAll()

@@ -1,6 +1,7 @@
 import { GodwitError } from '@godwit/domain';
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import type { Db } from './database.ts';
+import type { Scope } from './transfers.ts';
 
 export type SortDirection = 'asc' | 'desc';
 export interface SortKey {
@@ -10,7 +11,7 @@ export interface SortKey {
 
 /** A page of a list, in the terms of the wire contract. */
 export interface Page {
-  /** Id of the last item already seen. One that does not exist (any more) is ignored: the first page is answered. */
+  /** Id of the last item already seen. One that is not of this list is ignored: the first page is answered. */
   marker?: string;
   /** Items at most; 0 gives none; absent gives all. */
   limit?: number;
@@ -20,6 +21,15 @@ export interface Page {
 
 /** How a column sorts: as it is, or with a value in place of null (null sorts lowest, as on the original's database). */
 export type SortColumns = Readonly<Record<string, 'plain' | 'text' | 'time' | 'number'>>;
+
+/**
+ * Whose rows a list is of: a column and its value, or undefined for all rows. A marker counts only when it is one of them: the
+ * place of a stranger's row would tell what it holds.
+ */
+export type Within = { column: 'project_id' | 'action_id'; value: string } | undefined;
+
+export const ofProject = (scope: Scope): Within =>
+  scope === undefined ? undefined : { column: 'project_id', value: scope };
 
 interface Order {
   expression: RawBuilder<unknown>;
@@ -32,17 +42,19 @@ interface Order {
  *
  * @param table name of the table or its alias
  * @param columns sortable columns; the keys `created_at` and `id` are always there
+ * @param within of which rows the marker must be
  * @throws GodwitError INVALID_INPUT for an unknown sort key
  */
 export function pageSql(
   table: string,
   columns: SortColumns,
   page: Page,
+  within: Within,
 ): { after: RawBuilder<SqlBool> | undefined; order: RawBuilder<unknown> } {
   const orders = ordersOf(table, columns, page.sort ?? []);
   const order = sql.join(orders.map((o) => sql`${o.expression} ${sql.raw(o.direction)}`));
   if (page.marker === undefined) return { after: undefined, order };
-  return { after: afterMarker(table, columns, page.sort ?? [], page.marker), order };
+  return { after: afterMarker(table, columns, page.sort ?? [], markedRow(table, page.marker, within)), order };
 }
 
 function ordersOf(table: string, columns: SortColumns, sort: SortKey[]): Order[] {
@@ -71,10 +83,20 @@ function sortExpression(table: string, columns: SortColumns, key: string): RawBu
   }
 }
 
-function afterMarker(table: string, columns: SortColumns, sort: SortKey[], marker: string): RawBuilder<SqlBool> {
+/** The row of a marker, as the rest of a query. */
+function markedRow(table: string, marker: string, within: Within): RawBuilder<unknown> {
+  const row = sql`from ${sql.table(table)} as marked where marked.id = ${marker}`;
+  return within === undefined ? row : sql`${row} and ${sql.ref(`marked.${within.column}`)} = ${within.value}`;
+}
+
+function afterMarker(
+  table: string,
+  columns: SortColumns,
+  sort: SortKey[],
+  from: RawBuilder<unknown>,
+): RawBuilder<SqlBool> {
   const here = ordersOf(table, columns, sort);
   const there = ordersOf('marked', columns, sort);
-  const from = sql`from ${sql.table(table)} as marked where marked.id = ${marker}`;
   const value = (i: number) => sql`(select ${there[i]!.expression} ${from})`;
   const sign = (direction: SortDirection) => sql.raw(direction === 'asc' ? '>' : '<');
   const first = here[0]!.direction;
@@ -112,14 +134,15 @@ export async function readPage<Row>(
   table: 'transfer' | 'deployment' | 'execution' | 'ledger' | 'receipt' | 'resource',
   columns: SortColumns,
   page: Page,
+  within: Within,
   query: (after: RawBuilder<SqlBool>, order: RawBuilder<unknown>) => Promise<Row[]>,
 ): Promise<Row[]> {
   if (page.limit === 0) return [];
   const all = sql<SqlBool>`true`;
-  const { after, order } = pageSql(table, columns, page);
+  const { after, order } = pageSql(table, columns, page, within);
   if (after === undefined || page.marker === undefined) return query(all, order);
   const rows = await query(after, order);
   if (rows.length > 0) return rows;
-  const marked = await sql`select 1 from ${sql.table(table)} where id = ${page.marker}`.execute(db);
+  const marked = await sql`select 1 ${markedRow(table, page.marker, within)}`.execute(db);
   return marked.rows.length > 0 ? [] : query(all, order);
 }

@@ -14,7 +14,8 @@ const LOCK = 7_000_001;
  * once: one works, the others wait and find nothing to do.
  *
  * @param also run under the same lock after the tables are there (the durable engine's own schema)
- * @throws GodwitError `DATABASE_UNAVAILABLE`; `DATABASE_HALF_RESTORED`; `DATABASE_START` when a migration fails (nothing of it remains)
+ * @throws GodwitError `DATABASE_UNAVAILABLE`; `DATABASE_HALF_RESTORED`; `DATABASE_NEWER`; `DATABASE_START`
+ * when a migration fails (nothing of it remains)
  */
 export async function migrate(connection: Connection, also?: () => Promise<void>): Promise<string[]> {
   try {
@@ -40,6 +41,11 @@ export async function runMigrations(db: Connection['db'], last?: string): Promis
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error, results } = last === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(last);
   if (error !== undefined) {
+    const newer = /previously executed migration (\S+) is missing/.exec(
+      error instanceof Error ? error.message : '',
+    )?.[1];
+    if (newer !== undefined)
+      throw new GodwitError('DATABASE_NEWER', 'The database', { migration: newer }, { cause: error });
     const failed = results?.find((result) => result.status === 'Error')?.migrationName ?? 'the schema';
     throw GodwitError.wrap(error, 'DATABASE_START', `migration ${failed}`);
   }

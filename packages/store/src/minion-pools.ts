@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type EventLevel, GodwitError, type JsonObject, type MinionPoolStatus } from '@godwit/domain';
+import type { EventLevel, JsonObject, MinionPoolStatus } from '@godwit/domain';
 import { sql } from 'kysely';
 import type {
   MinionMachine,
@@ -8,10 +8,12 @@ import type {
   MinionPoolOperation,
   MinionPoolProgress,
 } from './control-tables.ts';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
+import { holdEndpoints } from './endpoints.ts';
 import { lifeEvents } from './events.ts';
 import { toJson } from './tables.ts';
 import { atNextIndex } from './tasks.ts';
+import { inTransaction } from './transaction.ts';
 import type { Scope } from './transfers.ts';
 
 /** What a pool is made of; all but endpoint and platform may change while it is deallocated. */
@@ -37,14 +39,7 @@ export interface NewMinionPool extends MinionPoolSettings {
 /** @throws GodwitError NOT_FOUND when its endpoint was deleted in the meantime */
 export async function insertMinionPool(db: Db, pool: NewMinionPool): Promise<MinionPool> {
   return inTransaction(db, async (trx) => {
-    const endpoint = await trx
-      .selectFrom('endpoint')
-      .select('id')
-      .where('id', '=', pool.endpoint_id)
-      .where('deleted_at', 'is', null)
-      .forShare()
-      .executeTakeFirst();
-    if (endpoint === undefined) throw new GodwitError('NOT_FOUND', `Endpoint with ID '${pool.endpoint_id}'`);
+    await holdEndpoints(trx, [pool.endpoint_id]);
     const row = await trx
       .insertInto('minion_pool')
       .values({ ...pool, id: randomUUID(), environment_options: toJson(pool.environment_options) })

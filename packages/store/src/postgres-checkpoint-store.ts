@@ -1,8 +1,9 @@
 import type { CheckpointStore, LeafGroup, ReplicaProgress, StoredReplica } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import { sql } from 'kysely';
-import { type Db, inTransaction, isUnavailable } from './database.ts';
+import { type Db, isUnavailable } from './database.ts';
 import { type ReplicaDisk, toJson } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 
 /** Bytes of a disk that one group covers. */
 const GROUP_BYTES = 64 * 1024 * 1024;

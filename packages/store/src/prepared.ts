@@ -59,6 +59,8 @@ export class PreparedStatements {
       const single = Array.isArray(values) && (values.length > 0 || ONE_QUERY.test(text));
       const name = single ? this.nameOf(text) : undefined;
       if (name === undefined) return Reflect.apply(query, client, args);
+      // As of now: when its answer comes, the end of its transaction may have been sent behind it.
+      const within = inTransaction;
       const [callback] = rest;
       if (typeof callback === 'function') {
         const judge = (error: unknown, result: unknown): void => {
@@ -67,7 +69,7 @@ export class PreparedStatements {
             return;
           }
           this.#forget();
-          if (inTransaction) Reflect.apply(callback, undefined, [error, result]);
+          if (within) Reflect.apply(callback, undefined, [error, result]);
           else Reflect.apply(query, client, args);
         };
         return Reflect.apply(query, client, [{ name, text, values }, judge]);
@@ -78,7 +80,7 @@ export class PreparedStatements {
         if (!isStalePlan(error)) throw error;
         this.#forget();
         // What came before it in the transaction is lost: whoever made the transaction makes it again.
-        if (inTransaction) throw error;
+        if (within) throw error;
         return Reflect.apply(query, client, args);
       });
     };

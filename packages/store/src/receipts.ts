@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '@godwit/domain';
 import type { Db } from './database.ts';
-import { type Page, readPage } from './listing.ts';
+import { ofProject, type Page, readPage } from './listing.ts';
 import { type Receipt, toJson } from './tables.ts';
 import type { Scope } from './transfers.ts';
 
@@ -64,7 +64,7 @@ export interface ReceiptQuery extends Page {
 
 export async function listReceipts(db: Db, scope: Scope, query: ReceiptQuery = {}): Promise<Receipt[]> {
   const sort = { instance: 'plain', disk_id: 'plain', result: 'plain', transfer_id: 'plain' } as const;
-  return readPage(db, 'receipt', sort, query, (after, order) =>
+  return readPage(db, 'receipt', sort, query, ofProject(scope), (after, order) =>
     db
       .selectFrom('receipt')
       .selectAll()

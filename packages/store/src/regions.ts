@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { GodwitError } from '@godwit/domain';
 import { sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
 import type { Region } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 
 export type MappedType = 'endpoint' | 'service';
 export type RegionWithMappings = Region & { mapped_endpoints: string[]; mapped_services: string[] };
@@ -125,10 +126,14 @@ export async function mapRegions(db: Db, type: MappedType, objectId: string, reg
       const known = await trx
         .selectFrom('region')
         .select('id')
-        .where('id', 'in', wanted)
+        // One parameter, however many are named. Held, so that none is deleted before the mapping is there.
+        .where(sql<boolean>`id = any(${wanted})`)
         .where('deleted_at', 'is', null)
+        .orderBy('id')
+        .forShare()
         .execute();
-      const missing = wanted.find((id) => !known.some((region) => region.id === id));
+      const ids = new Set(known.map((region) => region.id));
+      const missing = wanted.find((id) => !ids.has(id));
       if (missing !== undefined) throw new GodwitError('NOT_FOUND', `Region with ID '${missing}'`);
     }
     await trx.deleteFrom('region_mapping').where('object_type', '=', type).where('object_id', '=', objectId).execute();

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { JsonObject, ResourceKind } from '@godwit/domain';
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
-import { type Page, readPage } from './listing.ts';
+import { ofProject, type Page, readPage } from './listing.ts';
 import { type Resource, toJson } from './tables.ts';
 import type { Scope } from './transfers.ts';
 
@@ -31,6 +31,7 @@ export async function syncResources(
         and external_id not in (select external_id from seen))
     insert into resource (id, project_id, endpoint_id, kind, external_id, name, data)
     select id, ${owner.projectId}, ${owner.endpointId}, ${kind}, external_id, name, data from seen
+    where exists (select from endpoint where id = ${owner.endpointId} and deleted_at is null)
     on conflict (endpoint_id, kind, external_id) do update
       set name = excluded.name, data = excluded.data, updated_at = now(), deleted_at = null
       where resource.name <> excluded.name or resource.data <> excluded.data or resource.deleted_at is not null`.execute(
@@ -74,7 +75,7 @@ export interface ResourceQuery extends Page {
 
 export async function listResources(db: Db, scope: Scope, query: ResourceQuery = {}): Promise<Resource[]> {
   const sort = { name: 'plain', kind: 'plain', migrated: 'plain', external_id: 'plain', updated_at: 'time' } as const;
-  return readPage(db, 'resource', sort, query, (after, order) =>
+  return readPage(db, 'resource', sort, query, ofProject(scope), (after, order) =>
     db
       .selectFrom('resource')
       .selectAll()

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { GodwitError } from '@godwit/domain';
 import { sql } from 'kysely';
 import type { Schedule, ScheduleRule, ScheduleTick } from './control-tables.ts';
 import type { Db } from './database.ts';
 import { toJson } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 
 export interface NewSchedule {
   transferId: string;
@@ -15,22 +17,33 @@ export interface NewSchedule {
   autoDeploy: boolean;
 }
 
+/** @throws GodwitError NOT_FOUND when its transfer was deleted in the meantime */
 export async function insertSchedule(db: Db, schedule: NewSchedule): Promise<Schedule> {
-  return db
-    .insertInto('schedule')
-    .values({
-      id: randomUUID(),
-      transfer_id: schedule.transferId,
-      project_id: schedule.projectId,
-      user_id: schedule.userId,
-      schedule: toJson(schedule.schedule),
-      enabled: schedule.enabled,
-      expiration_date: schedule.expirationDate,
-      shutdown_instance: schedule.shutdownInstance,
-      auto_deploy: schedule.autoDeploy,
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  return inTransaction(db, async (trx) => {
+    const transfer = await trx
+      .selectFrom('transfer')
+      .select('id')
+      .where('id', '=', schedule.transferId)
+      .where('deleted_at', 'is', null)
+      .forShare()
+      .executeTakeFirst();
+    if (transfer === undefined) throw new GodwitError('NOT_FOUND', `Transfer with ID '${schedule.transferId}'`);
+    return trx
+      .insertInto('schedule')
+      .values({
+        id: randomUUID(),
+        transfer_id: schedule.transferId,
+        project_id: schedule.projectId,
+        user_id: schedule.userId,
+        schedule: toJson(schedule.schedule),
+        enabled: schedule.enabled,
+        expiration_date: schedule.expirationDate,
+        shutdown_instance: schedule.shutdownInstance,
+        auto_deploy: schedule.autoDeploy,
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+  });
 }
 
 /** Living schedules of a transfer, oldest first; `expired` false leaves out those past their expiry. */

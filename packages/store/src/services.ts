@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject, ServiceStatus } from '@godwit/domain';
 import { sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
 import { mappedRegions } from './regions.ts';
 import { type Service, toJson } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 
 /** A worker is UP while its last heartbeat is younger than this. */
 export const HEARTBEAT_LIMIT_MS = 30_000;

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { ExecutionStatus, TransferScenario } from '@godwit/domain';
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
+import { holdEndpoints } from './endpoints.ts';
 import { lifeEvents } from './events.ts';
-import { limitSql, type Page, pageSql, readPage, type SortColumns } from './listing.ts';
+import { limitSql, ofProject, type Page, pageSql, readPage, type SortColumns } from './listing.ts';
 import { joinedVersions, readVersion, rowVersion } from './row-version.ts';
 import type { NewTransfer, Transfer, TransferChange } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 
 /** Whose objects a caller may see: one project's, or (`undefined`, administrators) everybody's. */
 export type Scope = string | undefined;
@@ -37,8 +39,10 @@ export const ACTION_SORT: SortColumns = {
   deleted_at: 'time',
 };
 
+/** @throws GodwitError NOT_FOUND when an endpoint of it was deleted in the meantime */
 export async function insertTransfer(db: Db, transfer: Omit<NewTransfer, 'id'> & { id?: string }): Promise<Transfer> {
   return inTransaction(db, async (trx) => {
+    await holdEndpoints(trx, [transfer.origin_endpoint_id, transfer.destination_endpoint_id]);
     const row = await trx
       .insertInto('transfer')
       .values({ id: randomUUID(), ...transfer })
@@ -76,7 +80,7 @@ export async function lockTransfer(db: Db, id: string, scope?: Scope): Promise<T
 
 /** A page of transfers, newest first unless asked otherwise. */
 export async function listTransfers(db: Db, scope: Scope, query: ActionQuery = {}): Promise<Transfer[]> {
-  return readPage(db, 'transfer', TRANSFER_SORT, query, (after, order) =>
+  return readPage(db, 'transfer', TRANSFER_SORT, query, ofProject(scope), (after, order) =>
     transferPage(db, scope, query, after, order).selectAll().execute(),
   );
 }
@@ -84,7 +88,7 @@ export async function listTransfers(db: Db, scope: Scope, query: ActionQuery = {
 /** Which versions of which rows `listTransfers` would read just now; undefined when there are none. */
 export async function transfersVersion(db: Db, scope: Scope, query: ActionQuery): Promise<string | undefined> {
   if (query.limit === 0) return undefined;
-  const { after, order } = pageSql('transfer', TRANSFER_SORT, query);
+  const { after, order } = pageSql('transfer', TRANSFER_SORT, query, ofProject(scope));
   const page = transferPage(db, scope, query, after ?? sql<SqlBool>`true`, order).select(rowVersion('transfer'));
   return readVersion(db, sql`select ${joinedVersions} from ${page.as('page')}`);
 }

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { type JsonObject, wantsEvent } from '@godwit/domain';
 import { sql } from 'kysely';
 import type { Webhook, WebhookDelivery } from './control-tables.ts';
-import { type Db, inTransaction } from './database.ts';
+import type { Db } from './database.ts';
 import { type EventCursor, lastEvent, readEvents } from './events.ts';
 import type { SecretBox } from './secrets.ts';
 import { type StoredEvent, toJson } from './tables.ts';
+import { inTransaction } from './transaction.ts';
 import type { Scope } from './transfers.ts';
 
 /**

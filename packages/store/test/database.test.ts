@@ -12,8 +12,6 @@ import {
   isUnavailable,
   listen,
   putSetting,
-  together,
-  transactionWithClient,
 } from '../src/index.ts';
 import { PreparedStatements } from '../src/prepared.ts';
 import { createTestDatabase, type TestDatabase } from '../src/testing/index.ts';
@@ -57,56 +55,6 @@ describe('the connection', () => {
     await nowhere.close();
     expect(isUnavailable(away)).toBe(true);
     expect(isUnavailable(await readFile('/nowhere').catch((error: unknown) => error))).toBe(false);
-  });
-
-  it('gives one transaction to the query builder and to the driver', async () => {
-    await expect(
-      transactionWithClient(database, async (trx, client) => {
-        await putSetting(trx, 'both', 1);
-        const { rows } = await client.query("select value from setting where key = 'both'");
-        expect(rows).toEqual([{ value: 1 }]);
-        await inTransaction(trx, (inner) => putSetting(inner, 'both', 2));
-        await client.query("insert into setting (key, value) values ('driver', '3')");
-        throw new Error('changed my mind');
-      }),
-    ).rejects.toThrow('changed my mind');
-    expect(await getSetting(database.db, 'both')).toBeUndefined();
-    expect(await getSetting(database.db, 'driver')).toBeUndefined();
-    const kept = await transactionWithClient(database, async (trx, client) => {
-      await client.query("insert into setting (key, value) values ('driver', '3')");
-      return getSetting(trx, 'driver');
-    });
-    expect(kept).toBe(3);
-    expect(await getSetting(database.db, 'driver')).toBe(3);
-  });
-});
-
-describe('statements that go out together', () => {
-  it('are done in their order, and nothing of them is kept when one fails', async () => {
-    const other = connect(database.url, { max: 1, pipeline: true });
-    const write = (trx: Db, key: string) => putSetting(trx, key, 1).then(() => key);
-    const kept = transactionWithClient(other, (trx) => together([write(trx, 'a'), write(trx, 'b'), write(trx, 'c')]));
-    expect(await kept).toEqual(['a', 'b', 'c']);
-    let after = '';
-    const failed = transactionWithClient(other, (trx, client) =>
-      together([
-        write(trx, 'd'),
-        sql`select 1 / 0`.execute(trx),
-        write(trx, 'e'),
-        // Goes on when the failure is known already: still within the transaction.
-        client
-          .query('select 1')
-          .catch(() => client.query("insert into setting (key, value) values ('f', '1')"))
-          .catch((error: Error) => {
-            after = error.message;
-          }),
-      ]),
-    );
-    await expect(failed).rejects.toThrow('division by zero');
-    expect(after).toContain('current transaction is aborted');
-    for (const key of ['d', 'e', 'f']) expect(await getSetting(other.db, key)).toBeUndefined();
-    expect(await getSetting(other.db, 'a')).toBe(1);
-    await other.close();
   });
 });
 

@@ -4,10 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Db,
   deleteTransfer,
+  insertExecution,
+  listExecutions,
   listTransfers,
   type Page,
   type SortKey,
   type Transfer,
+  transfersVersion,
   updateTransfer,
 } from '../src/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/testing/index.ts';
@@ -100,6 +103,17 @@ describe('a list', () => {
     expect(await listTransfers(database.db, 'p1', { marker: last })).toEqual([]);
   });
 
+  it('ignores the marker of another project: where it lies would tell what it holds', async () => {
+    const [stranger] = await listTransfers(database.db, 'p2');
+    await updateTransfer(database.db, stranger!.id, { notes: 'note 1' });
+    const page = { sort: [{ key: 'notes', direction: 'asc' as const }], limit: 3 };
+    const first = await listTransfers(database.db, 'p1', page);
+    expect(await listTransfers(database.db, 'p1', { ...page, marker: stranger!.id })).toEqual(first);
+    expect(await listTransfers(database.db, undefined, { ...page, marker: stranger!.id })).not.toEqual(first);
+    const version = await transfersVersion(database.db, 'p1', { ...page, marker: 'nope' });
+    expect(await transfersVersion(database.db, 'p1', { ...page, marker: stranger!.id })).toEqual(version);
+  });
+
   it('holds to the project, the status and the limit', async () => {
     expect(await listTransfers(database.db, 'p2')).toHaveLength(1);
     expect(await listTransfers(database.db, undefined)).toHaveLength(31);
@@ -118,6 +132,22 @@ describe('a list', () => {
     expect(await deleteTransfer(database.db, gone.id)).toBe(false);
     expect(await listTransfers(database.db, 'p3')).toEqual([]);
     expect(await listTransfers(database.db, 'p3', { showDeleted: true })).toMatchObject([{ id: gone.id }]);
+  });
+
+  it('of executions ignores the marker of another transfer', async () => {
+    const [{ id: mine }, { id: other }] = [await makeTransfer(database.db), await makeTransfer(database.db)];
+    const begin = (actionId: string) =>
+      insertExecution(database.db, {
+        actionId,
+        actionType: 'transfer',
+        type: 'transfer_execution',
+        status: 'COMPLETED',
+      });
+    await begin(mine);
+    const { id: stranger } = await begin(other);
+    const own = await begin(mine);
+    expect(await listExecutions(database.db, mine, { marker: stranger })).toHaveLength(2);
+    expect(await listExecutions(database.db, mine, { marker: own.id })).toHaveLength(1);
   });
 });
 

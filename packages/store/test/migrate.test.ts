@@ -35,6 +35,15 @@ it('migrates once however many migrators start at the same time', async () => {
   expect(await isMigrated(database)).toBe(true);
 });
 
+it('refuses a database that a newer Godwit has migrated, names what it does not know, and changes nothing', async () => {
+  const { db } = database;
+  await sql`insert into kysely_migration (name, timestamp) values ('9999-later', '2030-01-01')`.execute(db);
+  const refusal = { code: 'DATABASE_NEWER', details: { migration: '9999-later' } };
+  await expect(migrate(database)).rejects.toMatchObject(refusal);
+  await sql`delete from kysely_migration where name = '9999-later'`.execute(db);
+  expect(await migrate(database)).toEqual([]);
+});
+
 it('says that the database does not answer', async () => {
   const nowhere = connect('postgres://nobody@127.0.0.1:1/none');
   await expect(migrate(nowhere)).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });

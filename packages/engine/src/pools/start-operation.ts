@@ -9,14 +9,8 @@ import {
   mappedRegions,
   seizeMachines,
 } from '@godwit/store';
-import {
-  APPLICATION,
-  CONTRACT_VERSION,
-  CONTROL_QUEUE,
-  POOL_WORKFLOW,
-  poolWorkflowId,
-  regionQueue,
-} from '../contract.ts';
+import { CONTROL_QUEUE, POOL_WORKFLOW, poolWorkflowId, regionQueue } from '../contract.ts';
+import { enqueueWorkflow } from '../enqueue.ts';
 import { News } from '../news.ts';
 import type { StartPlace } from '../start.ts';
 import { servedRegions } from '../waiting.ts';
@@ -61,27 +55,19 @@ export async function startPoolOperation(
   before: MinionPool,
   operation: MinionPoolOperation,
 ): Promise<void> {
-  const { client, durable, trx } = place;
+  const { trx } = place;
   const status = operation === 'upkeep' ? undefined : ('IN_MAINTENANCE' as const);
   const pool = await beginPoolOperation(trx, before.id, operation, status);
   if (status !== undefined) await sayPool(place.trx, pool, before.status);
   const regions = (await mappedRegions(trx, 'endpoint', [pool.endpoint_id])).get(pool.endpoint_id) ?? [];
   const served = regions.length > 0 ? await servedRegions(trx) : new Set<string>();
   const region = regions.find((one) => served.has(one)) ?? regions[0];
-  await durable.enqueueInTransaction(
-    client,
-    {
-      ...(region === undefined
-        ? { queueName: CONTROL_QUEUE }
-        : { queueName: regionQueue(region), queuePartitionKey: `pool:${pool.id}` }),
-      workflowName: POOL_WORKFLOW,
-      workflowID: poolWorkflowId(pool.id, pool.operation_no),
-      appVersion: CONTRACT_VERSION,
-      applicationName: APPLICATION,
-    },
-    pool.id,
-    pool.operation_no,
-  );
+  await enqueueWorkflow(trx, {
+    workflow: POOL_WORKFLOW,
+    id: poolWorkflowId(pool.id, pool.operation_no),
+    args: [pool.id, pool.operation_no],
+    ...(region === undefined ? { queue: CONTROL_QUEUE } : { queue: regionQueue(region), party: `pool:${pool.id}` }),
+  });
 }
 
 /** Tells people and programs that a pool's status has changed. */

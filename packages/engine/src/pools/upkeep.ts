@@ -1,5 +1,5 @@
 import { planRefresh } from '@godwit/domain';
-import { lockMachines, type MinionPool, transactionWithClient } from '@godwit/store';
+import { lockMachines, type MinionPool, transact } from '@godwit/store';
 import { sql } from 'kysely';
 import type { WorkerContext } from '../worker-context.ts';
 import { sweepLeases, viewOf } from './lease.ts';
@@ -24,7 +24,7 @@ export async function keepPools(worker: WorkerContext): Promise<number> {
   let began = 0;
   for (const { id } of rows) {
     worker.heart.check();
-    const did = await transactionWithClient(worker.connection, async (trx, client) => {
+    const did = await transact(worker.connection, async (trx) => {
       const pool = await trx
         .selectFrom('minion_pool')
         .selectAll()
@@ -38,7 +38,7 @@ export async function keepPools(worker: WorkerContext): Promise<number> {
       if (pool === undefined) return false;
       const machines = await lockMachines(trx, id);
       if (!isDue(pool, machines.map(viewOf))) return false;
-      await startPoolOperation({ trx, client, durable: worker.durable }, pool, 'upkeep');
+      await startPoolOperation({ trx }, pool, 'upkeep');
       return true;
     });
     if (did) began += 1;

@@ -220,6 +220,7 @@ async function copyOne(
       sourceBuckets: place.read.map((bucket) => bucket.shared),
       targetBuckets: place.write.map((bucket) => bucket.shared),
       limits: { bufferBytes: place.bufferBytes },
+      permit: worker.heart.permit.shared,
       plan: {
         mode: disk.changes === 'exact' && row.token !== null ? 'changed' : 'compare',
         audit: modes.audit,

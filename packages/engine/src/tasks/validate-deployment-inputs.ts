@@ -1,4 +1,4 @@
-import type { InstanceInfo } from '@godwit/domain';
+import { type InstanceInfo, leftUndoneInside } from '@godwit/domain';
 import { whileDatabaseIsAway } from '../database-retry.ts';
 import { refuseUnfitDisks } from '../deployable.ts';
 import type { TaskContext } from '../task-context.ts';
@@ -12,5 +12,14 @@ export default async function validateDeploymentInputs(context: TaskContext) {
   const info = (await transferInfo(context)).export_info as unknown as InstanceInfo;
   const { context: call, target } = await context.target();
   await target.validate(call, targetRequest(context, info, platformKey(context)));
+  tellWhatIsLeftUndone(context, info);
   return note({ export_info: info });
+}
+
+function tellWhatIsLeftUndone({ deployment, log, say, task }: TaskContext, info: InstanceInfo): void {
+  if (deployment === null) return;
+  for (const line of leftUndoneInside(deployment, task.instance, info.os_type)) {
+    say(line);
+    log.warn(line);
+  }
 }

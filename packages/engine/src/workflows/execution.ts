@@ -7,7 +7,7 @@ import {
   RUNNING_TASK_STATUSES,
   type TaskStatus,
 } from '@godwit/domain';
-import { type Database, type Execution, toJson, transactionWithClient } from '@godwit/store';
+import { type Database, type Execution, toJson, transact } from '@godwit/store';
 import type { Transaction } from 'kysely';
 import { CONTROL_QUEUE, executionWorkflowId, taskWorkflowId } from '../contract.ts';
 import { whileDatabaseIsAway } from '../database-retry.ts';
@@ -112,9 +112,7 @@ class Walk {
       }
       const ended = [...this.#ended];
       try {
-        const begun = await transactionWithClient(worker.connection, (trx, client) =>
-          this.#advance({ trx, client, durable: worker.durable }, ended),
-        );
+        const begun = await transact(worker.connection, (trx) => this.#advance({ trx }, ended));
         this.#number ??= this.#begins;
         this.#ended.splice(0, ended.length);
         for (const { task } of ended) this.#here.delete(task.id);
