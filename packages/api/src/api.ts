@@ -60,6 +60,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => `req-${randomUUID()}`,
     requestIdHeader: false,
+    trustProxy: deps.config.trustedProxies?.length ? [...deps.config.trustedProxies] : false,
     bodyLimit: deps.config.bodyLimit ?? BODY_LIMIT,
     routerOptions: { maxParamLength: LONGEST_SEGMENT },
     rewriteUrl: (request) => routedUrl(request, withoutSuffix(ofConsole(request.url ?? '/'))),

@@ -11,6 +11,11 @@ export interface ApiConfig {
    * answer names the host that its request named.
    */
   publicUrl?: string;
+  /**
+   * Addresses and networks (CIDR) of proxies: of a request that comes from one, the client's address is what its
+   * X-Forwarded-For says. Default none: whatever connects is the client.
+   */
+  trustedProxies?: readonly string[];
   /** Version of Godwit, for documents and diagnostics. */
   version: string;
   /** Folder of `NAME.log` files of JSON lines, and what was rotated out of them. Absent: there are no logs to read. */

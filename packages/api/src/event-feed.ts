@@ -30,6 +30,7 @@ export class EventFeed {
   readonly #url: string;
   #listener: Listener | undefined;
   #cursor: EventCursor | undefined;
+  #begun: Promise<void> | undefined;
   #reading = false;
   #again = false;
   #timer: NodeJS.Timeout | undefined;
@@ -54,12 +55,26 @@ export class EventFeed {
       onListening: () => this.#look(),
       onError: (error) => this.#log.warn({ err: error }, 'the event feed lost the database'),
     });
-    this.#cursor ??= await lastEvent(this.#db);
+    await this.#begin();
     this.#subscribers.add(subscriber);
     if (this.#timer === undefined) this.#later(LOOK);
     return () => {
       this.#subscribers.delete(subscriber);
     };
+  }
+
+  /** Finds its place once, however many come at the same time: found again later it would pass over what lies between. */
+  #begin(): Promise<void> {
+    this.#begun ??= lastEvent(this.#db).then(
+      (cursor) => {
+        this.#cursor = cursor;
+      },
+      (error: unknown) => {
+        this.#begun = undefined;
+        throw error;
+      },
+    );
+    return this.#begun;
   }
 
   async close(): Promise<void> {

@@ -24,6 +24,16 @@ export function found<T>(row: T | undefined | null, noun: string, id: string): T
   return row;
 }
 
+/** Runs a write that names other objects: one that is not there (any more) is a mistake in the body, not a missing URL. */
+export async function naming<T>(write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (error instanceof GodwitError && error.code === 'NOT_FOUND') throw invalidInput(error.message, error.object);
+    throw error;
+  }
+}
+
 export const MALFORMED_BODY = 'Malformed request body';
 /** A body that is missing, of another content type, or not an object. */
 export const NO_BODY =

@@ -58,8 +58,14 @@ export function expirationOf(text: string | null, now: Date): Date | null {
   if (text === null) return null;
   const match = MOMENT.exec(text.trim());
   const at = new Date(match === null ? Number.NaN : `${match[1]}T${match[2]}${(match[3] ?? 'Z').toUpperCase()}`);
-  if (Number.isNaN(at.getTime()))
+  // The 31st of February is read as the 3rd of March.
+  if (Number.isNaN(at.getTime()) || !isDay(match?.[1] ?? ''))
     throw invalidInput(`expiration_date ${JSON.stringify(text)} is not an RFC 3339 date and time`);
   if (at.getTime() < now.getTime()) throw invalidInput('expiration_date is in the past');
   return at;
+}
+
+/** @param date `YYYY-MM-DD` */
+function isDay(date: string): boolean {
+  return new Date(`${date}T00:00Z`).toISOString().startsWith(date);
 }

@@ -53,7 +53,9 @@ export function instancesOf(instances: readonly string[] | undefined): string[] 
   if (instances === undefined || instances.length === 0) {
     throw invalidInput('No instance identifiers provided for transfer action.');
   }
-  const twice = [...new Set(instances.filter((name, i) => instances.indexOf(name) !== i))];
+  // In one pass each: a body has room for hundreds of thousands of names.
+  const seen = new Set<string>();
+  const twice = [...new Set(instances.filter((name) => seen.size === seen.add(name).size))];
   if (twice.length > 0) {
     throw invalidInput(`Transfer action instances (${quoted(instances)}) list contained duplicates: ${quoted(twice)}`);
   }
@@ -148,8 +150,9 @@ function judge(settings: TransferSettings, instances: readonly string[], ends: E
       .filter(([, target]) => typeof target !== 'string')
       .map(([network]) => `Invalid network_map: the destination of ${network} must be a name`),
   ];
+  const declared = new Set(instances);
   const strangers = Object.keys(settings.instance_osmorphing_minion_pool_mappings).filter(
-    (name) => !instances.includes(name),
+    (name) => !declared.has(name),
   );
   if (strangers.length > 0) {
     reasons.push(
@@ -178,15 +181,16 @@ function withoutMaps(environment: JsonObject): JsonObject {
 function mergedStorage(before: Storage, change: Storage): JsonObject {
   const backends = change.backend_mappings ?? [];
   const disks = change.disk_mappings ?? [];
+  const given = {
+    backends: new Set(backends.map(({ source }) => source)),
+    disks: new Set(disks.map(({ disk_id }) => disk_id)),
+  };
   const merged: Storage = {
     backend_mappings: [
-      ...(before.backend_mappings ?? []).filter((old) => !backends.some((next) => next.source === old.source)),
+      ...(before.backend_mappings ?? []).filter(({ source }) => !given.backends.has(source)),
       ...backends,
     ],
-    disk_mappings: [
-      ...(before.disk_mappings ?? []).filter((old) => !disks.some((next) => next.disk_id === old.disk_id)),
-      ...disks,
-    ],
+    disk_mappings: [...(before.disk_mappings ?? []).filter(({ disk_id }) => !given.disks.has(disk_id)), ...disks],
   };
   const target = change.default || before.default;
   return toJsonObject(target ? { ...merged, default: target } : merged);

@@ -52,6 +52,14 @@ describe('the audit', () => {
       action: 'createToken',
       status: 401,
     });
+    const right = tokenBody('mona', 'member of tenant');
+    const signedIn = await api.app.inject({ method: 'POST', url: '/identity/v3/auth/tokens', payload: right });
+    expect(await recordOf(signedIn.headers['x-openstack-request-id'])).toMatchObject({
+      action: 'createToken',
+      status: 201,
+      user_name: 'mona',
+      project_id: api.member.projectId,
+    });
     const peek = await api.member.get('/diagnostics');
     expect(await recordOf(peek.headers['x-compute-request-id'])).toMatchObject({ status: 403 });
     await api.member.get('/transfers');

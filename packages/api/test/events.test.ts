@@ -1,4 +1,6 @@
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   appendEvent,
@@ -10,6 +12,7 @@ import {
   lastEvent,
   readEvents,
 } from '@godwit/store';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Client, ServedApi, signIn } from './served-api.ts';
 
@@ -227,6 +230,30 @@ describe('the event stream', () => {
     expect(ninth.json().error).toMatchObject({ fault: 'serviceUnavailable', code: 503 });
     await Promise.all(readers.map((reader) => reader[Symbol.asyncDispose]()));
   });
+});
+
+test('a reader that stops reading is sent away when too much waits for it, and its connection goes too', async () => {
+  const accepted = once(api.app.server, 'connection');
+  const request = get(`${base}/v1/events`, { agent: false, headers: { 'x-auth-token': api.admin.token } });
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  response.pause();
+  response.on('error', () => response.destroy());
+  const [socket] = (await accepted) as [Socket];
+  expect(socket.remotePort).toBe(request.socket?.localPort);
+  while (!socket.destroyed) {
+    await sql`insert into event (project_id, type, object_type, object_id, payload)
+      select null, 'test.flood', 'test', n::text, jsonb_build_object('n', n, 'text', repeat('x', 1000))
+      from generate_series(1, 4000) as n`.execute(api.db);
+    await appendEvent(api.db, {
+      projectId: null,
+      type: 'test.flood',
+      objectType: 'test',
+      objectId: 'last',
+      payload: {},
+    });
+    await sleep(200);
+  }
+  response.destroy();
 });
 
 test('the head of the stream is answered at once, and stays within the rules', async () => {

@@ -1,3 +1,4 @@
+import { insertUser } from '@godwit/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ADMIN_PASSWORD, ServedApi, tokenBody } from './served-api.ts';
@@ -124,6 +125,89 @@ describe('a login', () => {
     expect(await guess('10.9.9.10', ADMIN_PASSWORD)).toBe(201);
     now += 61_000;
     expect(await guess('10.9.9.9', ADMIN_PASSWORD)).toBe(201);
+  });
+});
+
+describe('guessing', () => {
+  const answers = (body: unknown, addresses: string[]) =>
+    Promise.all(addresses.map((address) => login(body, address).then((answer) => answer.statusCode)));
+  const byId = (id: string, password: string) => ({
+    auth: { identity: { methods: ['password'], password: { user: { id, password } } } },
+  });
+
+  test('counts an account once, whether it is named or given by its id', async () => {
+    const { id } = await insertUser(api.db, { name: 'gina', password: 'right password' });
+    for (let i = 0; i < 3; i++) expect(await answers(tokenBody('gina', 'wrong'), ['10.8.0.1'])).toEqual([401]);
+    for (let i = 0; i < 2; i++) expect(await answers(byId(id, 'wrong'), ['10.8.0.1'])).toEqual([401]);
+    expect(await answers(tokenBody('gina', 'right password'), ['10.8.0.1'])).toEqual([429]);
+    expect(await answers(byId(id, 'right password'), ['10.8.0.1'])).toEqual([429]);
+    expect(await answers(byId(id, 'right password'), ['10.8.0.2'])).toEqual([201]);
+  });
+
+  test('of one customer of IPv6 counts as from one place, whatever of his addresses he takes', async () => {
+    await insertUser(api.db, { name: 'ida', password: 'right password' });
+    const same = [
+      '2001:db8:0:7::1',
+      '2001:db8::7:a:b:c:d',
+      '2001:0DB8:0000:0007::ffff',
+      '2001:db8:0:7::2',
+      '2001:db8:0:7::3',
+    ];
+    expect(await answers(tokenBody('ida', 'wrong'), same)).toEqual(same.map(() => 401));
+    expect(await answers(tokenBody('ida', 'right password'), ['2001:db8:0:7:1:2:3:4'])).toEqual([429]);
+    expect(await answers(tokenBody('ida', 'right password'), ['2001:db8:0:8::1'])).toEqual([201]);
+    expect(
+      await answers(
+        tokenBody('ida', 'wrong'),
+        Array.from({ length: 5 }, () => '::ffff:10.8.1.1'),
+      ),
+    ).not.toContain(429);
+    expect(await answers(tokenBody('ida', 'right password'), ['10.8.1.1'])).toEqual([429]);
+  });
+
+  test('at once gets no more tries than one after the other, and does not hold up those who know', async () => {
+    await insertUser(api.db, { name: 'rita', password: 'right password' });
+    const [wrong, right] = await Promise.all([
+      answers(
+        tokenBody('rita', 'wrong'),
+        Array.from({ length: 30 }, () => '10.8.2.1'),
+      ),
+      answers(
+        tokenBody('rita', 'right password'),
+        Array.from({ length: 20 }, () => '10.8.2.2'),
+      ),
+    ]);
+    expect(wrong.filter((status) => status === 401)).toHaveLength(5);
+    expect(wrong.filter((status) => status === 429)).toHaveLength(25);
+    expect(right).toEqual(right.map(() => 201));
+  });
+
+  test('goes by the address that a trusted proxy tells, and by nobody else’s word', async () => {
+    await using proxied = await ServedApi.start({ config: { trustedProxies: ['10.7.0.0/24'] } });
+    const from = (address: string, told: string, password: string) =>
+      proxied.app
+        .inject({
+          method: 'POST',
+          url: '/identity/v3/auth/tokens',
+          remoteAddress: address,
+          headers: { 'x-forwarded-for': told },
+          payload: tokenBody('mona', password),
+        })
+        .then((answer) => answer.statusCode);
+    for (let i = 0; i < 5; i++) expect(await from('10.7.0.1', '192.0.2.1', 'wrong')).toBe(401);
+    expect(await from('10.7.0.1', '192.0.2.1', 'member of tenant')).toBe(429);
+    expect(await from('10.7.0.1', '192.0.2.2', 'member of tenant')).toBe(201);
+    for (let i = 0; i < 5; i++) expect(await from('10.6.0.1', `192.0.2.${i + 10}`, 'wrong')).toBe(401);
+    expect(await from('10.6.0.1', '192.0.2.20', 'member of tenant')).toBe(429);
+  });
+
+  test('with words longer than any name or password is refused before anything is kept of it', async () => {
+    const long = 'x'.repeat(5_000);
+    for (const body of [tokenBody(long, 'wrong'), tokenBody('mona', long), byId(long, 'wrong')]) {
+      const answer = await login(body, '10.8.3.1');
+      expect(answer.statusCode).toBe(400);
+      expect(answer.body).not.toContain('xxxxx');
+    }
   });
 });
 

@@ -123,6 +123,7 @@ describe('a schedule', () => {
     [{ schedule: { cron: '0 0 30 2 *' } }, 'fits no moment'],
     [{ schedule: { minute: 1 }, enabled: 'yes' }, 'enabled must be boolean'],
     [{ schedule: { minute: 1 }, expiration_date: 'tomorrow' }, 'is not an RFC 3339 date and time'],
+    [{ schedule: { minute: 1 }, expiration_date: '2999-02-31T00:00:00Z' }, 'is not an RFC 3339 date and time'],
     [{ schedule: { minute: 1 }, expiration_date: '2001-01-01T00:00:00Z' }, 'expiration_date is in the past'],
   ])('%j is refused with what is wrong', async (body, reason) => {
     expect(await refusal(body)).toContain(reason);

@@ -13,6 +13,9 @@ interface TokenProof {
   token: string;
 }
 
+/** Characters of a name, an id, a password or a token. */
+const LONGEST = 4_096;
+
 type Fields = Record<string, unknown>;
 
 /** The one domain that the local identity has. */
@@ -83,6 +86,7 @@ function objectAt(fields: Fields, key: string, where: string): Fields {
 function textAt(fields: Fields, key: string, where: string): string {
   const value = fields[key];
   if (typeof value !== 'string' || value === '') throw malformed(`${where} must be a text`);
+  if (value.length > LONGEST) throw malformed(`${where} must have at most ${LONGEST} characters`);
   return value;
 }
 

@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import type { ProviderDescription } from '../provider-description.ts';
-import { found, invalidInput, notFound } from '../request-error.ts';
+import { found, invalidInput, naming, notFound } from '../request-error.ts';
 import { EndpointAnswer, EndpointCreate, EndpointsAnswer, EndpointUpdate } from '../schemas/endpoint.ts';
 import { NoContent, Params } from '../schemas/params.ts';
 import { endpointToWire, publicPart } from '../wire/endpoint.ts';
@@ -55,7 +55,7 @@ export function endpointRoutes(app: App, api: ApiContext): void {
       const { endpoint } = request.body;
       const caller = callerOf(request);
       const info = await judged(api, provider(api, endpoint.type), endpoint.connection_info, request);
-      const row = await mapping(() =>
+      const row = await naming(() =>
         store.insertEndpoint(api.db, api.secrets, {
           projectId: caller.projectId,
           userId: caller.userId,
@@ -91,7 +91,7 @@ export function endpointRoutes(app: App, api: ApiContext): void {
         endpoint.connection_info === undefined
           ? {}
           : await judged(api, provider(api, old.type), endpoint.connection_info, request);
-      const row = await mapping(() =>
+      const row = await naming(() =>
         store.updateEndpoint(api.db, api.secrets, id, {
           ...(endpoint.name !== undefined && { name: endpoint.name }),
           ...(endpoint.description !== undefined && { description: endpoint.description }),
@@ -152,14 +152,4 @@ async function judged(
   checkInput(connectionSchema, content, 'connection_info');
   const kept = { secret_ref: reference };
   return { connectionInfo: kept, publicInfo: kept };
-}
-
-/** A region that does not exist is a mistake in the body, not a missing object of the URL. */
-async function mapping<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof GodwitError && error.code === 'NOT_FOUND') throw invalidInput(error.message, error.object);
-    throw error;
-  }
 }

@@ -132,7 +132,9 @@ class EventStream {
     } finally {
       clearInterval(beat);
       leave();
-      raw.end();
+      // One that does not read would never be rid of: its connection would outlive its place. It can go on where it was.
+      if (raw.writableNeedDrain) raw.destroy();
+      else raw.end();
     }
   }
 

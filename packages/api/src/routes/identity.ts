@@ -50,7 +50,10 @@ export function identityRoutes(app: App, api: ApiContext, tokens: LocalAuthentic
     }
     const { user: who, password } = proof;
     const name = 'id' in who ? who.id : who.name;
-    const user = await limit.check(name, request.ip, () => store.authenticate(db, who, password));
+    // An account counts once, whether it is named or given by its id.
+    const account = (await store.accountId(db, who)) ?? `unknown ${name}`;
+    const attempt = { account, name, address: request.ip };
+    const user = await limit.check(attempt, () => store.authenticate(db, who, password));
     if (user === undefined) throw unauthorized();
     return { userId: user.id, fallback: user.default_project_id };
   }
@@ -129,6 +132,8 @@ export function identityRoutes(app: App, api: ApiContext, tokens: LocalAuthentic
       const issued = await store.issueToken(db, userId, projectId, (config.tokenSeconds ?? 43_200) * 1_000);
       const owner = await store.findToken(db, issued.token);
       if (owner === undefined) throw unauthorized();
+      // For the audit: whose sign-in it was.
+      request.caller = owner;
       reply.code(201).header(SUBJECT, issued.token).header('vary', 'X-Auth-Token');
       return tokenDocument(
         { ...owner, method: wanted.proof.method, auditId: auditId(issued.token) },

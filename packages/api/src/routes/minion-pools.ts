@@ -6,7 +6,7 @@ import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import { changedPool, newPool } from '../minion-pool-request.ts';
 import { PROVIDER_TYPE } from '../provider-description.ts';
-import { badRequest, found, invalidInput } from '../request-error.ts';
+import { badRequest, found, invalidInput, naming } from '../request-error.ts';
 import {
   MinionPoolActionBody,
   MinionPoolAnswer,
@@ -83,12 +83,14 @@ export function minionPoolRoutes(app: App, api: ApiContext): void {
       const endpoint = await store.getEndpoint(db, body.endpoint_id, scopeOf(request));
       if (endpoint === undefined) throw invalidInput(`Endpoint with ID '${body.endpoint_id}' not found.`);
       judgeOptions(api, endpoint.type, settings.platform, settings.environment_options);
-      const row = await store.insertMinionPool(db, {
-        ...settings,
-        project_id: caller.projectId,
-        user_id: caller.userId,
-        endpoint_id: endpoint.id,
-      });
+      const row = await naming(() =>
+        store.insertMinionPool(db, {
+          ...settings,
+          project_id: caller.projectId,
+          user_id: caller.userId,
+          endpoint_id: endpoint.id,
+        }),
+      );
       if (body.skip_allocation !== true) await api.engine.actOnPool(row.id, 'allocate');
       return { minion_pool: await toWire(found(await store.getMinionPool(db, row.id), 'Minion pool', row.id)) };
     },

@@ -2,7 +2,7 @@ import { GodwitError } from '@godwit/domain';
 import * as store from '@godwit/store';
 import type { App } from '../app.ts';
 import { type ApiContext, noContent } from '../context.ts';
-import { found, invalidInput, nothingDeleted, taken } from '../request-error.ts';
+import { found, naming, nothingDeleted, taken } from '../request-error.ts';
 import { NoContent, Params } from '../schemas/params.ts';
 import { ServiceAnswer, ServiceCreate, ServicesAnswer, ServiceUpdate } from '../schemas/service.ts';
 import { serviceToWire } from '../wire/service.ts';
@@ -47,7 +47,7 @@ export function serviceRoutes(app: App, { db, providers }: ApiContext): void {
       const id = await taken(`service ${binary} on ${host}`, () =>
         store.inTransaction(db, async (trx) => {
           const row = await store.insertService(trx, { host, binary, topic, enabled: enabled ?? true });
-          await mapRegions(trx, row.id, mapped_regions ?? []);
+          await naming(() => store.mapRegions(trx, 'service', row.id, mapped_regions ?? []));
           return row.id;
         }),
       );
@@ -72,7 +72,7 @@ export function serviceRoutes(app: App, { db, providers }: ApiContext): void {
       const { enabled, mapped_regions } = request.body.service;
       await store.inTransaction(db, async (trx) => {
         found(await store.updateService(trx, id, enabled === undefined ? {} : { enabled }), 'Service', id);
-        if (mapped_regions !== undefined) await mapRegions(trx, id, mapped_regions);
+        if (mapped_regions !== undefined) await naming(() => store.mapRegions(trx, 'service', id, mapped_regions));
       });
       return { service: await read(id) };
     },
@@ -102,13 +102,4 @@ export function serviceRoutes(app: App, { db, providers }: ApiContext): void {
       return noContent(reply);
     },
   );
-}
-
-async function mapRegions(db: store.Db, id: string, regions: string[]): Promise<void> {
-  try {
-    await store.mapRegions(db, 'service', id, regions);
-  } catch (error) {
-    if (error instanceof GodwitError && error.code === 'NOT_FOUND') throw invalidInput(error.message, error.object);
-    throw error;
-  }
 }

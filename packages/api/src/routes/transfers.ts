@@ -9,7 +9,7 @@ import type { App } from '../app.ts';
 import { type ApiContext, callerOf, noContent, scopeOf } from '../context.ts';
 import { onTransfer } from '../engine-refusal.ts';
 import { flag, ListQuery, pageOf, type RawQuery, single, statusOf } from '../list-query.ts';
-import { badRequest, found, invalidInput } from '../request-error.ts';
+import { badRequest, found, invalidInput, naming } from '../request-error.ts';
 import { ExecutionAnswer } from '../schemas/execution.ts';
 import { NoContent, Params, Query } from '../schemas/params.ts';
 import {
@@ -230,7 +230,7 @@ export async function createTransfer(
     { project_id: caller.projectId, origin_endpoint_id: origin.id, destination_endpoint_id: destination.id },
     poolsOf({ ...settings, instances }),
   );
-  return store.insertTransfer(api.db, {
+  const row = {
     project_id: caller.projectId,
     user_id: caller.userId,
     scenario,
@@ -239,7 +239,8 @@ export async function createTransfer(
     destination_endpoint_id: destination.id,
     clustered: instances.length > 1,
     ...columnsOf(settings),
-  });
+  };
+  return naming(() => store.insertTransfer(api.db, row));
 }
 
 /** An endpoint that a body or a row names; one that is not there is a mistake in the request. */
