@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { blake3 } from './blake3.ts';
@@ -7,8 +7,11 @@ import { blake3 } from './blake3.ts';
 export const formats = ['raw', 'qcow2', 'vmdk', 'vhdx', 'vpc'] as const;
 export type Format = (typeof formats)[number];
 
-/** Why a disk cannot be read, or not as told. */
+/** Why a disk cannot be what the receipt is about. */
 export class BadDisk extends Error {}
+
+/** Why nothing was looked at: neither proven nor refuted. */
+export class Unread extends Error {}
 
 /** How far a reader is: bytes done of all. */
 export type Progress = (done: number, size: number) => void;
@@ -16,7 +19,7 @@ export type Progress = (done: number, size: number) => void;
 /**
  * The leaf digests of the first `size` bytes of a disk, 32 bytes per leaf.
  *
- * @throws BadDisk when it is shorter, or cannot be read
+ * @throws BadDisk when it is shorter; Unread when it cannot be read
  */
 export function leafDigests(
   file: string,
@@ -64,9 +67,10 @@ export function guessFormat(file: string): Format {
 
 function open(file: string): number {
   try {
+    if (statSync(file).isDirectory()) throw new Error('it is a folder');
     return openSync(file, 'r');
   } catch (error) {
-    throw new BadDisk(`${file} cannot be opened: ${(error as Error).message}`);
+    throw new Unread(`${file} cannot be opened: ${(error as Error).message}`);
   }
 }
 
@@ -84,8 +88,8 @@ function throughRaw<T>(file: string, format: Format, use: (raw: string) => T): T
   try {
     const raw = path.join(folder, 'disk.raw');
     const run = spawnSync('qemu-img', ['convert', '-f', format, '-O', 'raw', '--', file, raw], { encoding: 'utf8' });
-    if (run.error) throw new BadDisk(`${format} disks need qemu-img (Debian: qemu-utils): ${run.error.message}`);
-    if (run.status !== 0) throw new BadDisk(`qemu-img cannot read ${file} as ${format}: ${run.stderr.trim()}`);
+    if (run.error) throw new Unread(`${format} disks need qemu-img (Debian: qemu-utils): ${run.error.message}`);
+    if (run.status !== 0) throw new Unread(`qemu-img cannot read ${file} as ${format}: ${run.stderr.trim()}`);
     return use(raw);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -2,7 +2,7 @@
 // would only prove the engine to itself.
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { BadDisk, type Format, formats, guessFormat, leafDigests } from './disk.ts';
+import { BadDisk, type Format, formats, guessFormat, leafDigests, Unread } from './disk.ts';
 import { merkleRoot } from './merkle.ts';
 import { BadReceipt, type Receipt, readKey, readReceipt } from './receipt.ts';
 
@@ -17,7 +17,7 @@ Checks that each disk holds exactly what its receipt proves, without a server an
   --limit N          differing blocks to list, default 20
   --json             one JSON document instead of text
 
-Exit: 0 all hold, 1 one does not, 2 wrong usage.
+Exit: 0 all hold, 1 one does not or was not checked, 2 wrong usage.
 
 Examples:
   godwit verify vda.receipt --disk /var/lib/libvirt/images/web01-vda.raw
@@ -30,6 +30,8 @@ export interface Verdict {
   disk: string;
   path: string;
   holds: boolean;
+  /** False when receipt or disk could not be read, so that nothing is proven either way. */
+  checked: boolean;
   /** `valid`, or why it was not checked. */
   signature: string;
   root: string | null;
@@ -108,6 +110,7 @@ export function check(
     disk: '',
     path: '',
     holds: false,
+    checked: true,
     signature: 'not checked: no key was given (--key)',
     root: null,
     blocks: [],
@@ -132,8 +135,9 @@ export function check(
     if (verdict.holds) verdict.differing = 0;
     else nameBlocks(verdict, receipt, digests, `${file}.leaves`, options.limit);
   } catch (error) {
-    if (!(error instanceof BadReceipt || error instanceof BadDisk)) throw error;
+    if (!(error instanceof BadReceipt || error instanceof BadDisk || error instanceof Unread)) throw error;
     verdict.problem = error.message;
+    verdict.checked = !(error instanceof Unread);
   }
   return verdict;
 }
@@ -163,7 +167,7 @@ function choose(disks: NamedDisk[], name: string): NamedDisk {
   const disk =
     disks.find((candidate) => !candidate.used && candidate.name === name) ??
     disks.find((candidate) => !candidate.used && candidate.name === null);
-  if (disk === undefined) throw new BadDisk(`no --disk was given for disk ${name}`);
+  if (disk === undefined) throw new Unread(`no --disk was given for disk ${name}`);
   disk.used = true;
   return disk;
 }
@@ -172,13 +176,15 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new BadReceipt(`${file} cannot be read: ${(error as Error).message}`);
+    throw new Unread(`${file} cannot be read: ${(error as Error).message}`);
   }
 }
 
 function describe(verdict: Verdict): string {
-  const name = verdict.disk === '' ? verdict.receipt : `disk ${verdict.disk} (${verdict.path})`;
-  const lines = [`${verdict.holds ? 'HOLDS' : 'DOES NOT HOLD'}: ${name}`];
+  const path = verdict.path === '' ? '' : ` (${verdict.path})`;
+  const name = verdict.disk === '' ? verdict.receipt : `disk ${verdict.disk}${path}`;
+  const word = verdict.holds ? 'HOLDS' : verdict.checked ? 'DOES NOT HOLD' : 'NOT CHECKED';
+  const lines = [`${word}: ${name}`];
   if (verdict.root !== null) lines.push(`  root       ${verdict.root}`);
   lines.push(`  signature  ${verdict.signature}`);
   if (verdict.problem !== null) lines.push(`  problem    ${verdict.problem}`);

@@ -158,6 +158,25 @@ describe('godwit verify', () => {
     expect(result.status).toBe(0);
   });
 
+  it('does not call refuted what it could not read', () => {
+    const missing = path.join(folder, 'nosuch.raw');
+    for (const args of [
+      [receipt, '--disk', missing],
+      [receipt, '--disk', folder],
+      [receipt, '--disk', `vdx=${disk}`],
+      [missing, '--disk', disk],
+    ]) {
+      const result = run(...args);
+      expect(result.stdout).toMatch(/^NOT CHECKED: /);
+      expect(result.status).toBe(1);
+      const [verdict] = JSON.parse(run(...args, '--json').stdout) as Verdict[];
+      expect(verdict).toMatchObject({ holds: false, checked: false });
+    }
+    const short = path.join(folder, 'short.raw');
+    writeFileSync(short, Buffer.alloc(LEAF));
+    expect(run(receipt, '--disk', short).stdout).toMatch(/^DOES NOT HOLD: disk vda /);
+  });
+
   it('refuses a receipt that was altered, signed by another, or is none', () => {
     const key = path.join(folder, 'site.pem');
     const whole = readFileSync(receipt, 'utf8');
