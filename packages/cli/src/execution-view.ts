@@ -41,7 +41,15 @@ function describeTask(task: ApiObject): string {
     return `${field}: ${Array.isArray(value) ? value.join(', ') : textAt(task, field)}`;
   });
   const updates = sortedUpdates(task).map(describeUpdate);
-  return [...lines, 'progress_updates:', ...updates].join('\n');
+  const warnings = warningsOf(task).map((event) => `${textAt(event, 'created_at')} ${textAt(event, 'message')}`);
+  return [...lines, 'progress_updates:', ...updates, ...(warnings.length === 0 ? [] : ['warnings:', ...warnings])].join(
+    '\n',
+  );
+}
+
+/** What a task warns of: why it waits, what is tried again, what was not done. Errors are told with the end of their task. */
+export function warningsOf(task: ApiObject): ApiObject[] {
+  return listOf(task, 'events').filter((event) => textAt(event, 'level') === 'WARNING');
 }
 
 /** Progress updates in the order in which they were made. */

@@ -58,7 +58,9 @@ const LISTS: Readonly<Record<string, string>> = {
 
 /** The API's remedies name no command where other clients hear them too, and the contract fixes the words of some. */
 function remedyOf(error: ApiErrorLike | CommandFailure): string | undefined {
-  const missing = /^NotFound: (\w+(?: pool)?) with ID '[^']*'( for Transfer '[^']*')? not found\./.exec(error.message);
+  const missing = /^(?:NotFound: )?(\w+(?: pool)?) with ID '[^']*'( for Transfer '[^']*')? not found\./.exec(
+    error.message,
+  );
   const list =
     missing === null ? undefined : LISTS[missing[2] === undefined ? missing[1]! : `${missing[1]} of a transfer`];
   if (list !== undefined) return `See "godwit ${list}".`;

@@ -1,5 +1,5 @@
-import { type ApiObject, listOf, numberAt, objectOf, textAt } from './api.ts';
-import { sortedUpdates } from './execution-view.ts';
+import { type ApiObject, numberAt, objectOf, textAt } from './api.ts';
+import { sortedUpdates, warningsOf } from './execution-view.ts';
 import { noProgress, observe, type ProgressState } from './progress.ts';
 import { visible } from './visible.ts';
 
@@ -68,9 +68,8 @@ export function takeIn(state: FollowState, status: string, tasks: readonly ApiOb
         lines.push(`${instance}: ${textAt(update, 'message')}`);
       }
     }
-    for (const event of listOf(task, 'events')) {
-      // Why it waits, what is tried again; errors are told with the end of their task.
-      if (textAt(event, 'level') !== 'WARNING' || told.has(textAt(event, 'id'))) continue;
+    for (const event of warningsOf(task)) {
+      if (told.has(textAt(event, 'id'))) continue;
       told.add(textAt(event, 'id'));
       lines.push(`${instance}: ${textAt(event, 'message')}`);
     }

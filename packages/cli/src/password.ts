@@ -5,11 +5,12 @@ import { UsageError } from './usage-error.ts';
 /**
  * Asks for a password on the terminal without showing what is typed.
  *
+ * @param instead what to do where there is no terminal
  * @throws UsageError when there is no terminal to ask on
  */
-export async function askPassword(question: string): Promise<string> {
+export async function askPassword(question: string, instead = 'set OS_PASSWORD'): Promise<string> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new UsageError('No password: set OS_PASSWORD (there is no terminal to ask on).');
+    throw new UsageError(`No password: ${instead} (there is no terminal to ask on).`);
   }
   process.stderr.write(question);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });

@@ -41,8 +41,12 @@ const FACTORS: Readonly<Record<string, number>> = {
   ti: 2 ** 40,
 };
 
+/** Bytes per second. */
+const SMALLEST_WITHOUT_UNIT = 1_000;
+
 /**
- * Bytes per second as people write them: `500000`, `100MB/s`, `12.5 MiB`, `1Gbit/s`; `none` is no limit.
+ * Bytes per second as people write them: `500000`, `100MB/s`, `12.5 MiB`, `1Gbit/s`; `none` is no limit. A small number needs a
+ * unit: who writes `10` hardly means ten bytes.
  *
  * @returns whole bytes per second; 0 for none
  * @throws Error when it is not a rate
@@ -56,6 +60,9 @@ export function parseRate(text: string): number {
   }
   const bits = /bits?(\/s|ps)?\s*$/i.test(text) || /bps\s*$/.test(text);
   const rate = Math.floor((Number(match[1]) * factor) / (bits ? 8 : 1));
+  if (rate > 0 && rate < SMALLEST_WITHOUT_UNIT && /^[\d.\s]+$/.test(text)) {
+    throw new Error(`"${text}" alone would be ${rate} bytes per second; write a unit, as in ${text}MB/s`);
+  }
   if (rate < 1) throw new Error(`"${text}" is no rate to work with; write none for no limit`);
   return rate;
 }

@@ -52,6 +52,14 @@ test('what refuses since an execution is active says how to be rid of it', async
   ]);
 });
 
+test.each([
+  ["NotFound: Transfer with ID 't-1' not found.", 'See "godwit transfer list".'],
+  ["Deployment with ID 'd-1' not found.", 'See "godwit deployment list".'],
+])('what is not found names the command that lists what is: %s', (message, hint) => {
+  const error = Object.assign(new Error(message), { name: 'ApiError', status: 404, remedy: 'Look.', requestId: '' });
+  expect(describeFailure(error, false).split('\n')[1]).toBe(hint);
+});
+
 test('an error shows control characters of what others wrote, and obeys none', () => {
   expect(describeFailure(new Error('VM we\x1b]0;root\x07b is not there'), false)).toBe(
     'ERROR: VM we\\x1b]0;root\\x07b is not there',
@@ -67,6 +75,7 @@ describe('a wrong command line ends with 2 and says what was probably meant', ()
     [['endpoint', 'list', '-f', 'jsn'], 'did you mean "json"?'],
     [['endpoint', 'list', '--os-clod', 'lab'], 'Did you mean "--os-cloud"?'],
     [['endpoint', 'create', '--name', 'lab'], '--provider'],
+    [['user', 'create', 'mona'], 'No password: give it with --password-file'],
     [['endpoint', 'show'], 'ENDPOINT'],
     [['endpoint', 'show', 'a', 'b'], 'Too many arguments'],
     [['transfer', 'list', '--sort', 'id:up'], 'use asc or desc'],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { tasksCell } from '../src/execution-view.ts';
 import { followBegin, isFinal, takeIn } from '../src/follow-state.ts';
 import { plainProgress } from '../src/progress.ts';
 
@@ -9,6 +10,17 @@ const task = (status: string, more: object = {}) => ({
   status,
   progress_updates: [],
   ...more,
+});
+
+test('an execution that is shown tells the warnings of its tasks', () => {
+  const events = [
+    { id: 'e1', level: 'WARNING', message: 'copied in full', created_at: '2026-11-22T01:00:00' },
+    { id: 'e2', level: 'INFO', message: 'unimportant', created_at: '2026-11-22T01:00:01' },
+  ];
+  const shown = tasksCell([task('COMPLETED', { events })]).text;
+  expect(shown).toContain('warnings:\n2026-11-22T01:00:00 copied in full');
+  expect(shown).not.toContain('unimportant');
+  expect(tasksCell([task('COMPLETED')]).text).not.toContain('warnings');
 });
 
 describe('following an execution', () => {

@@ -152,6 +152,8 @@ describe('quantities', () => {
       500_000, 100_000_000, 13_107_200, 125_000_000, 125_000_000, 0,
     ]);
     for (const wrong of ['', 'fast', '-1', '10 parsecs', '0', '1bit/s']) expect(() => parseRate(wrong)).toThrow();
+    expect(() => parseRate('10')).toThrow('"10" alone would be 10 bytes per second; write a unit, as in 10MB/s');
+    expect(parseRate('10B/s')).toBe(10);
   });
 
   test('are times as people write them', () => {

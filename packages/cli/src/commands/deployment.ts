@@ -8,6 +8,7 @@ import {
   args,
   docs,
   idArgument,
+  isGiven,
   type ListFlags,
   listFlags,
   outputAliases,
@@ -68,7 +69,10 @@ const create = buildCommand<
       clone_disks: !flags.dontCloneDisks,
       force: flags.force,
       skip_os_morphing: flags.skipOsMorphing,
-      user_scripts: userScripts(flags),
+      // Unsaid, those of the transfer count.
+      ...(isGiven(flags.userScriptGlobal) || isGiven(flags.userScriptInstance)
+        ? { user_scripts: userScripts(flags) }
+        : {}),
       ...(Object.keys(pools).length === 0 ? {} : { instance_osmorphing_minion_pool_mappings: pools }),
       ...(flags.test ? { test: true } : {}),
     };

@@ -14,7 +14,7 @@ const PASSWORD = text('File that holds the password; - is standard input. Defaul
 
 /** A password never stands on a command line: everybody on the machine could read it there. */
 async function passwordOf(context: CliContext, file: string | undefined, name: string): Promise<string> {
-  if (file === undefined) return askPassword(`New password of ${name}: `);
+  if (file === undefined) return askPassword(`New password of ${name}: `, 'give it with --password-file');
   const content = file === '-' ? await context.readStdin() : readText(file, '--password-file');
   return content.replace(/\r?\n$/, '');
 }
