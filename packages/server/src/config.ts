@@ -1,6 +1,8 @@
+import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { GodwitError } from '@godwit/domain';
+import { MOST_NICE } from './niceness.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -13,6 +15,8 @@ export interface Config {
   listen: { host: string; port: number };
   /** Root under which clients reach the API, no slash at the end; absent: as each request names it. */
   publicUrl?: string;
+  /** Addresses and networks whose X-Forwarded-For is believed. */
+  trustedProxies: string[];
   /** Absent: the embedded Postgres under `home`. Holds a password. */
   databaseUrl?: string;
   /** Whose tokens count: Godwit's own, or those of the Keystone that `keystone.yaml` in the home names. */
@@ -22,16 +26,23 @@ export interface Config {
   /** Fixed port of the embedded Postgres; absent: a random one, kept. */
   postgresPort?: number;
   logLevel: LogLevel;
+  /** How far the worker of `server all` stands back when the processors are busy: 0 to 19. */
+  workerNiceness: number;
 }
 
 export const SETTINGS_HELP = `Settings (environment):
   GODWIT_HOME        folder for database, keys and openrc        [~/.local/share/godwit]
   GODWIT_LISTEN      HOST:PORT of the API                         [127.0.0.1:7000]
   GODWIT_PUBLIC_URL  root URL under which clients reach the API   [as each request names it]
+  GODWIT_TRUSTED_PROXIES  addresses or networks (CIDR), with commas, of proxies
+                     whose X-Forwarded-For tells who the client is  [none]
   DATABASE_URL       postgres://USER:PASSWORD@HOST:PORT/DATABASE  [embedded Postgres]
   GODWIT_PG_PORT     port of the embedded Postgres                [random, kept]
   GODWIT_AUTH        local, or keystone (see docs/identity.md)    [local]
   GODWIT_REGION      region that the worker serves                [none]
+  GODWIT_WORKER_NICENESS
+                     how far the worker of "all" stands back    [10]
+                     for the API on busy processors: 0 to 19
   GODWIT_LOG         ${LOG_LEVELS.join(', ')}              [info]
 `;
 
@@ -50,7 +61,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     home: path.resolve(value('GODWIT_HOME') ?? path.join(homedir(), '.local', 'share', 'godwit')),
     listen: readListen(value('GODWIT_LISTEN') ?? '127.0.0.1:7000'),
     auth: readChoice('GODWIT_AUTH', value('GODWIT_AUTH') ?? 'local', ['local', 'keystone']),
+    trustedProxies: readProxies(value('GODWIT_TRUSTED_PROXIES') ?? ''),
     logLevel: readChoice('GODWIT_LOG', value('GODWIT_LOG') ?? 'info', LOG_LEVELS),
+    workerNiceness: readNiceness('GODWIT_WORKER_NICENESS', value('GODWIT_WORKER_NICENESS') ?? '10'),
     ...(publicUrl !== undefined && { publicUrl: readPublicUrl(publicUrl) }),
     ...(databaseUrl !== undefined && { databaseUrl: checkDatabaseUrl(databaseUrl) }),
     ...(region !== undefined && { region: checkRegion('GODWIT_REGION', region) }),
@@ -88,6 +101,12 @@ function readPort(setting: string, text: string): number {
   return port;
 }
 
+function readNiceness(setting: string, text: string): number {
+  const niceness = /^\d{1,2}$/.test(text) ? Number(text) : MOST_NICE + 1;
+  if (niceness > MOST_NICE) throw wrong(setting, `a whole number from 0 to ${MOST_NICE} is wanted, not ${quote(text)}`);
+  return niceness;
+}
+
 function readChoice<const T extends string>(setting: string, text: string, choices: readonly T[]): T {
   const choice = choices.find((c) => c === text);
   if (choice === undefined) throw wrong(setting, `${quote(text)} is none of ${choices.join(', ')}`);
@@ -100,6 +119,20 @@ function readPublicUrl(text: string): string {
     throw wrong('GODWIT_PUBLIC_URL', 'an http:// or https:// URL without query is wanted');
   }
   return url.href.replace(/\/+$/, '');
+}
+
+function readProxies(text: string): string[] {
+  const proxies = text.split(',').map((one) => one.trim());
+  return proxies.filter((one) => one !== '').map(checkProxy);
+}
+
+function checkProxy(text: string): string {
+  const [address = '', bits, ...more] = text.split('/');
+  const family = isIP(address);
+  const widest = family === 6 ? 128 : 32;
+  const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= widest);
+  if (family !== 0 && fits && more.length === 0) return text;
+  throw wrong('GODWIT_TRUSTED_PROXIES', `an address or a network such as 10.0.0.0/24 is wanted, not ${quote(text)}`);
 }
 
 /** Never quoted in the message: it holds a password. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { standBack } from './niceness.ts';
 
 /** What a child gets first, over its private channel: never in argv or the environment. */
 export interface StartMessage {
@@ -84,9 +84,8 @@ export class KeptProcess {
   /** Before it has threads and children: they have the niceness of who starts them. */
   #standBack(pid: number): void {
     const { log, name, niceness = 0 } = this.#options;
-    if (niceness === 0) return;
     try {
-      setPriority(pid, niceness);
+      standBack(pid, niceness);
     } catch (error) {
       log.debug({ err: error }, `the ${name} process keeps its priority`);
     }

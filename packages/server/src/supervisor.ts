@@ -16,8 +16,6 @@ const GRACE = 10_000;
  * takes 180 MB instead of 290 and answers as fast.
  */
 const FLAGS = ['--max-semi-space-size=4'];
-/** Beside an API on the same processors copies stand back: a request takes milliseconds of them. */
-const WORKER_NICENESS = 5;
 const BACKOFF = { first: 100, most: 5_000 };
 
 /**
@@ -147,7 +145,7 @@ class Supervisor {
     for (const name of ['api', 'worker']) {
       const child = new KeptProcess({
         ...this.#child(name),
-        ...(name === 'worker' && { niceness: WORKER_NICENESS }),
+        ...(name === 'worker' && { niceness: this.#config.workerNiceness }),
         onReady: ready(name),
         onHopeless: () => this.end(EXIT_USAGE),
       });

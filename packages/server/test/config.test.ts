@@ -10,7 +10,9 @@ describe('the settings', () => {
       home: path.join(homedir(), '.local/share/godwit'),
       listen: { host: '127.0.0.1', port: 7000 },
       auth: 'local',
+      trustedProxies: [],
       logLevel: 'info',
+      workerNiceness: 10,
     };
     expect(readConfig({})).toEqual(expected);
     expect(readConfig({ GODWIT_HOME: '', GODWIT_LISTEN: '', DATABASE_URL: '', GODWIT_PG_PORT: '' })).toEqual(expected);
@@ -25,7 +27,9 @@ describe('the settings', () => {
         DATABASE_URL: 'postgresql://a:b@db:5432/godwit',
         GODWIT_REGION: 'paris-1',
         GODWIT_PG_PORT: '5433',
+        GODWIT_TRUSTED_PROXIES: '127.0.0.1, ::1,10.1.0.0/16',
         GODWIT_LOG: 'debug',
+        GODWIT_WORKER_NICENESS: '0',
       }),
     ).toEqual({
       home: '/srv/godwit',
@@ -35,7 +39,9 @@ describe('the settings', () => {
       auth: 'local',
       region: 'paris-1',
       postgresPort: 5433,
+      trustedProxies: ['127.0.0.1', '::1', '10.1.0.0/16'],
       logLevel: 'debug',
+      workerNiceness: 0,
     });
   });
 
@@ -53,6 +59,11 @@ describe('the settings', () => {
     ['GODWIT_LOG', 'loud'],
     ['GODWIT_PG_PORT', '5432x'],
     ['GODWIT_REGION', 'a b'],
+    ['GODWIT_WORKER_NICENESS', '20'],
+    ['GODWIT_WORKER_NICENESS', '-5'],
+    ['GODWIT_TRUSTED_PROXIES', 'proxy.example.org'],
+    ['GODWIT_TRUSTED_PROXIES', '10.1.0.0/33'],
+    ['GODWIT_TRUSTED_PROXIES', '10.1.0.1/16/8'],
   ])('are refused by name when they are wrong, without a password in the message: %s=%s', (name, value) => {
     let refusal: unknown;
     try {

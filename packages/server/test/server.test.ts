@@ -5,8 +5,10 @@ import { createServer } from 'node:net';
 import { getPriority, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SecretBox, sharedSecret } from '@godwit/store';
 import { createTestDatabase } from '@godwit/store/testing';
 import { afterEach, describe, expect, it } from 'vitest';
+import { homePaths } from '../src/home.ts';
 import { freePort, RunningServer } from './running-server.ts';
 
 const servers: RunningServer[] = [];
@@ -64,11 +66,10 @@ describe('server all', () => {
   });
 
   it('lets its worker stand back from its API when the processors are busy', async () => {
-    const server = await start(['all']);
+    const server = await start(['all'], { env: { GODWIT_WORKER_NICENESS: '' } });
     await server.untilReady();
-    const own = getPriority(server.child.pid);
-    expect(getPriority(server.pid('api'))).toBe(own);
-    expect(getPriority(server.pid('worker'))).toBeGreaterThan(own);
+    expect(getPriority(server.pid('api'))).toBe(getPriority(server.child.pid));
+    expect(getPriority(server.pid('worker'))).toBe(10);
   });
 
   it('keeps the password of its administrator, and makes a new one when its file is gone', async () => {
@@ -178,6 +179,25 @@ describe('the parts alone', () => {
     const rotate = await start(['db', 'rotate-secrets'], { home: all.home });
     expect(await rotate.ended).toBe(0);
     expect(await login(all, passwordOf(all.home))).toBe(201);
+    await all.clear();
+  });
+
+  it('end when they have other keys than those with which the database was sealed', async () => {
+    await using database = await createTestDatabase({ migrated: false });
+    const env = { DATABASE_URL: database.url };
+    const all = await start(['all'], { env });
+    await all.untilReady();
+    const secrets = SecretBox.load(homePaths(all.home).secretKeys);
+    await sharedSecret(database.db, secrets, 'of the first', () => 'sealed');
+    await using other = await createTestDatabase({ migrated: false });
+    const migration = await start(['db', 'migrate'], { env: { DATABASE_URL: other.url } });
+    expect(await migration.ended).toBe(0);
+    for (const words of [['worker'], ['api']]) {
+      const stranger = await start(words, { home: migration.home, env });
+      expect(await stranger.ended).not.toBe(0);
+      expect(stranger.output).toContain('SECRET_KEY_MISSING');
+      expect(stranger.output).not.toContain('worker takes work');
+    }
     await all.clear();
   });
 
