@@ -24,6 +24,8 @@ export interface LoadJob {
   seconds: number;
   /** Ends with the list. */
   once?: boolean;
+  /** Seconds of asking in the same way beforehand that count for nothing: this program is slow while it is young. Default 0. */
+  warmUp?: number;
   /** Requests per second; absent: as fast as answers come. */
   rate?: number;
 }
@@ -41,8 +43,8 @@ const pool = new Pool(job.origin, { connections: job.clients, pipelining: 1 });
 const headers = { 'x-auth-token': job.token, 'content-type': 'application/json' };
 const latencies: Record<string, number[]> = {};
 const refused: Record<string, number> = {};
-const begun = performance.now();
-const end = begun + job.seconds * 1_000;
+let begun = performance.now();
+let end = begun;
 let next = 0;
 
 async function ask(): Promise<void> {
@@ -75,6 +77,18 @@ async function ask(): Promise<void> {
   }
 }
 
-await Promise.all(Array.from({ length: job.clients }, ask));
+/** Asks for so many seconds, from the first request on. */
+async function phase(seconds: number): Promise<void> {
+  begun = performance.now();
+  end = begun + seconds * 1_000;
+  next = 0;
+  await Promise.all(Array.from({ length: job.clients }, ask));
+}
+
+if (job.warmUp !== undefined) {
+  await phase(job.warmUp);
+  for (const label of Object.keys(latencies)) delete latencies[label];
+}
+await phase(job.seconds);
 const result: LoadResult = { seconds: (performance.now() - begun) / 1_000, latencies, refused };
 process.stdout.write(JSON.stringify(result), () => process.exit(0));

@@ -12,7 +12,7 @@ import { floorGrowth, percentile } from '../statistics.ts';
 const MIB = 1_048_576;
 const SAMPLE_MS = 2_000;
 /** Load before the first sample: what is bounded shall be full, not seen to fill. */
-const WARM_MS = 90_000;
+const WARM_MS = 180_000;
 /** Reads a second beside the executions. */
 const RATE = 200;
 const CLIENTS = 8;

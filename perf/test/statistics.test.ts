@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { floorGrowth, pairedRatio, summarize } from '../statistics.ts';
 
@@ -16,4 +18,19 @@ test('a leak of 1 MiB a minute is seen in ten minutes below the ups and downs of
   const heap = (leak: number) => Array.from({ length: 300 }, (_, nth) => 73 + (nth % 11) * 4.5 + (leak * nth) / 30);
   expect(floorGrowth(heap(1))).toBeGreaterThan(1.1);
   expect(floorGrowth(heap(0))).toBe(1);
+});
+
+test('a real process that loses 1 MiB a minute is found out by what its collections leave, and one that loses nothing is not', () => {
+  const program = path.join(import.meta.dirname, 'leaking-process.ts');
+  const growth = (lost: number): number => {
+    // The flag with which the API runs.
+    const args = ['--max-semi-space-size=4', '--expose-gc', program, '60', String(lost), '10'];
+    const run = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect(run.status, run.stderr).toBe(0);
+    const samples = run.stdout.trim().split('\n').map(Number);
+    expect(samples).toHaveLength(300);
+    return floorGrowth(samples);
+  };
+  expect(growth(1)).toBeGreaterThan(1.1);
+  expect(growth(0)).toBeLessThan(1.1);
 });
