@@ -62,17 +62,26 @@ const run = spawnSync(
   },
 );
 
+interface Report {
+  numPassedTests: number;
+  numFailedTests: number;
+  numFailedTestSuites: number;
+  testResults: {
+    name: string;
+    status: string;
+    message: string;
+    assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
+  }[];
+}
+
 let passed = 0;
 let failed = 0;
 try {
-  const result = JSON.parse(readFileSync(report, 'utf8')) as {
-    numPassedTests: number;
-    numFailedTests: number;
-    numFailedTestSuites: number;
-  };
+  const result = JSON.parse(readFileSync(report, 'utf8')) as Report;
   passed = result.numPassedTests;
   // A file that dies before its first test has failed suites and no failed test.
   failed = Math.max(result.numFailedTests, result.numFailedTestSuites > 0 ? 1 : 0);
+  for (const line of failuresOf(result)) console.log(line);
 } catch (error) {
   console.error(`The test runner left no report: ${String(error)}`);
   failed = 1;
@@ -82,3 +91,17 @@ if (run.status !== 0 && failed === 0) failed = 1;
 if (passed === 0) failed = Math.max(failed, 1);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
+
+/** A line for each test that failed, for whoever sees only the end of a long log (`.ci/run` repeats them). */
+function failuresOf(result: Report): string[] {
+  return result.testResults.flatMap((file) => {
+    const where = path.relative(path.join(import.meta.dirname, '..'), file.name);
+    const tests = file.assertionResults.filter((test) => test.status === 'failed');
+    if (tests.length === 0 && file.status === 'failed') return [`FAILED ${where}: ${beginningOf(file.message)}`];
+    return tests.map((test) => `FAILED ${where}: ${test.fullName}: ${beginningOf(test.failureMessages.join(' '))}`);
+  });
+}
+
+function beginningOf(message: string): string {
+  return message.replaceAll(/\s+/g, ' ').trim().slice(0, 600);
+}
