@@ -1,3 +1,5 @@
+import { objectOf, textAt } from './api.ts';
+import type { Json } from './cell.ts';
 import { CommandFailure, UsageError } from './usage-error.ts';
 import { visible } from './visible.ts';
 
@@ -9,6 +11,8 @@ interface ApiErrorLike extends Error {
   requestId: string;
   /** Another way to what was asked for, see `elseBy`. */
   elseBy?: string;
+  /** What the request was about, see `aboutTransfer`. */
+  transferId?: string;
 }
 
 /** True for a refusal of the API, or the lack of an answer. */
@@ -40,7 +44,21 @@ export function elseBy(error: unknown, way: string): unknown {
   return error;
 }
 
-/** The command that lists what was not found. */
+/**
+ * The error; it knows which transfer the request was about, so that what to do next can be typed as it is printed.
+ *
+ * @param path below the project
+ */
+export function aboutTransfer(error: unknown, path: string, body?: Json): unknown {
+  if (!isApiError(error)) return error;
+  const inPath = /^\/transfers\/([^/]+)/.exec(path)?.[1];
+  const inBody = textAt(objectOf(objectOf({ body: body ?? null }, 'body'), 'deployment'), 'transfer_id');
+  const id = inPath ?? inBody;
+  if (id !== '') error.transferId = id;
+  return error;
+}
+
+/** The command that lists what was not found; the word TRANSFER gives way to its id. */
 const LISTS: Readonly<Record<string, string>> = {
   Deployment: 'deployment list',
   Endpoint: 'endpoint list',
@@ -63,10 +81,11 @@ function remedyOf(error: ApiErrorLike | CommandFailure): string | undefined {
   );
   const list =
     missing === null ? undefined : LISTS[missing[2] === undefined ? missing[1]! : `${missing[1]} of a transfer`];
-  if (list !== undefined) return `See "godwit ${list}".`;
+  const transfer = ('transferId' in error && error.transferId) || 'TRANSFER';
+  if (list !== undefined) return `See "godwit ${list.replace('TRANSFER', () => transfer)}".`;
   const running = RUNNING.exec(error.message)?.[1];
   if (running === undefined) return error.remedy;
-  return `Wait until it has ended, or cancel it: godwit transfer execution cancel TRANSFER ${running} --wait`;
+  return `Wait until it has ended, or cancel it: godwit transfer execution cancel ${transfer} ${running} --wait`;
 }
 
 /** 2 for a wrong command line, 1 for everything else. */

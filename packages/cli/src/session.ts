@@ -3,7 +3,7 @@ import { type Credentials, connectGodwit, type GodwitClient, Session } from '@go
 import type { Api, ApiEvent, ApiObject, EventOptions, IdentityApi, LogsApi, Query } from './api.ts';
 import type { Json } from './cell.ts';
 import { type CloudConfig, processSources, resolveCloudConfig } from './cloud-config.ts';
-import { reasonOf } from './failure.ts';
+import { aboutTransfer, reasonOf } from './failure.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { LogsClient } from './logs-client.ts';
 import { askPassword } from './password.ts';
@@ -131,7 +131,11 @@ class ClientApi implements Api {
       ...(options.parseAs === undefined ? {} : { parseAs: options.parseAs }),
     };
     const call = this.client.api[method] as unknown as (path: string, init: object) => Promise<{ data?: unknown }>;
-    return (await call(path, init)).data;
+    try {
+      return (await call(path, init)).data;
+    } catch (error) {
+      throw aboutTransfer(error, path, options.body);
+    }
   }
 }
 

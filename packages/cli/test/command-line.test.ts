@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Application, CommandContext } from '@stricli/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { describeFailure } from '../src/failure.ts';
+import { aboutTransfer, describeFailure } from '../src/failure.ts';
 
 const program = fileURLToPath(new URL('../bin/godwit.js', import.meta.url));
 
@@ -50,6 +50,23 @@ test('what refuses since an execution is active says how to be rid of it', async
     "ERROR: Another tasks execution is in progress: ['e-17'] (HTTP 400)",
     'Wait until it has ended, or cancel it: godwit transfer execution cancel TRANSFER e-17 --wait',
   ]);
+});
+
+test.each([
+  ['/transfers/t-1', undefined],
+  ['/transfers/t-1/executions', {}],
+  ['/deployments', { deployment: { transfer_id: 't-1' } }],
+])('what to do next names the transfer that was asked about: %s', (path, body) => {
+  const next = (message: string) => {
+    const error = Object.assign(new Error(message), { name: 'ApiError', status: 400, remedy: '', requestId: '' });
+    return describeFailure(aboutTransfer(error, path, body), false).split('\n')[1];
+  };
+  expect(next("Another tasks execution is in progress: ['e-17']")).toBe(
+    'Wait until it has ended, or cancel it: godwit transfer execution cancel t-1 e-17 --wait',
+  );
+  expect(next("Execution with ID 'e-2' for Transfer 't-1' not found.")).toBe(
+    'See "godwit transfer execution list t-1".',
+  );
 });
 
 test.each([

@@ -350,7 +350,7 @@ describe('a transfer', () => {
     const change = await godwit(['transfer', 'update', transfer, '--rate-limit', '2MiB/s']);
     expect(change.code).toBe(1);
     expect(change.stderr.split('\n').slice(1, 3)).toEqual([
-      `Wait until it has ended, or cancel it: godwit transfer execution cancel TRANSFER ${execution} --wait`,
+      `Wait until it has ended, or cancel it: godwit transfer execution cancel ${transfer} ${execution} --wait`,
       `The rate limit alone can be changed while it runs: godwit transfer limits set ${transfer} --rate-limit ${2 * MIB}`,
     ]);
     const cancel = await godwit(['transfer', 'execution', 'cancel', transfer, execution, '--wait']);
@@ -373,7 +373,7 @@ describe('refusals', () => {
   test('of what is not there name the command that lists what is', async () => {
     const lists = {
       'transfer show nope': 'transfer list',
-      'transfer execution show nope nope': 'transfer execution list TRANSFER',
+      'transfer execution show nope nope': 'transfer execution list nope',
       'deployment show nope': 'deployment list',
       'minion pool show nope': 'minion pool list',
       'service show nope': 'service list',
