@@ -118,7 +118,7 @@ export async function latestDeployments(db: Db, transferIds: string[]): Promise<
     .selectFrom('deployment')
     .selectAll()
     .distinctOn('transfer_id')
-    .where('transfer_id', 'in', transferIds)
+    .where(sql<boolean>`transfer_id = any(${transferIds})`)
     .where('deleted_at', 'is', null)
     .orderBy('transfer_id')
     .orderBy('created_at', 'desc')

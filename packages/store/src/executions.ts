@@ -251,7 +251,7 @@ export async function latestExecutions(db: Db, actionIds: string[]): Promise<Map
     .selectFrom('execution')
     .selectAll()
     .distinctOn('action_id')
-    .where('action_id', 'in', actionIds)
+    .where(sql<boolean>`action_id = any(${actionIds})`)
     .where('deleted_at', 'is', null)
     .orderBy('action_id')
     .orderBy('number', 'desc')
@@ -265,7 +265,7 @@ export async function executionsOfActions(db: Db, actionIds: string[]): Promise<
   const rows = await db
     .selectFrom('execution')
     .selectAll()
-    .where('action_id', 'in', actionIds)
+    .where(sql<boolean>`action_id = any(${actionIds})`)
     .where('deleted_at', 'is', null)
     .orderBy('action_id')
     .orderBy('number')

@@ -26,7 +26,11 @@ export async function infoOfActions(
   actionIds: string[],
 ): Promise<{ action_id: string; instance: string; data: JsonObject }[]> {
   if (actionIds.length === 0) return [];
-  return db.selectFrom('info').select(['action_id', 'instance', 'data']).where('action_id', 'in', actionIds).execute();
+  return db
+    .selectFrom('info')
+    .select(['action_id', 'instance', 'data'])
+    .where(sql<boolean>`action_id = any(${actionIds})`)
+    .execute();
 }
 
 /** Merges top-level keys into the blackboard; a null value removes its key. */

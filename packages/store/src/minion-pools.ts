@@ -124,7 +124,7 @@ export async function machinesOfPools(db: Db, poolIds: string[]): Promise<Map<st
   const rows = await db
     .selectFrom('minion_machine')
     .selectAll()
-    .where('pool_id', 'in', poolIds)
+    .where(sql<boolean>`pool_id = any(${poolIds})`)
     .where('deleted_at', 'is', null)
     .orderBy('created_at')
     .orderBy('id')

@@ -107,7 +107,7 @@ export async function mappedRegions(db: Db, type: MappedType, ids: string[]): Pr
     .selectFrom('region_mapping')
     .select(['region_id', 'object_id'])
     .where('object_type', '=', type)
-    .where('object_id', 'in', ids)
+    .where(sql<boolean>`object_id = any(${ids})`)
     .orderBy('created_at')
     .execute();
   for (const row of rows) regions.set(row.object_id, [...(regions.get(row.object_id) ?? []), row.region_id]);

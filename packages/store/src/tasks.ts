@@ -60,7 +60,7 @@ export async function tasksOfExecutions(db: Db, executionIds: string[]): Promise
   const rows = await db
     .selectFrom('task')
     .selectAll()
-    .where('execution_id', 'in', executionIds)
+    .where(sql<boolean>`execution_id = any(${executionIds})`)
     .orderBy('execution_id')
     .orderBy('index')
     .execute();

@@ -4,12 +4,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Db,
   deleteTransfer,
+  executionsOfActions,
+  infoOfActions,
   insertExecution,
+  latestDeployments,
+  latestExecutions,
   listExecutions,
   listTransfers,
+  machinesOfPools,
+  mappedRegions,
   type Page,
   type SortKey,
   type Transfer,
+  tasksOfExecutions,
+  toldTasks,
   transfersVersion,
   updateTransfer,
 } from '../src/index.ts';
@@ -186,4 +194,18 @@ describe('a page', () => {
       }
     }
   });
+});
+
+it('what belongs to more rows than a statement may have parameters is read all the same', async () => {
+  const { db } = database;
+  const { id } = await makeTransfer(db);
+  const execution = await insertExecution(db, { actionId: id, actionType: 'transfer', type: 'transfer_execution' });
+  const ids = [...Array.from({ length: 66_000 }, (_, i) => `nobody ${i}`), id];
+  expect((await latestExecutions(db, ids)).get(id)?.id).toBe(execution.id);
+  expect((await executionsOfActions(db, ids)).get(id)).toHaveLength(1);
+  for (const read of [tasksOfExecutions, toldTasks, latestDeployments, machinesOfPools]) {
+    expect((await read(db, ids)).size).toBe(0);
+  }
+  expect(await infoOfActions(db, ids)).toEqual([]);
+  expect((await mappedRegions(db, 'endpoint', ids)).size).toBe(0);
 });
