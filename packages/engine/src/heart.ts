@@ -3,8 +3,10 @@ import { GodwitError } from '@godwit/domain';
 import type { Logger } from 'pino';
 
 export interface HeartOptions {
-  /** Writes the heartbeat; rejects when it could not. */
+  /** Writes the heartbeat and no more; rejects when it could not. */
   beat: () => Promise<void>;
+  /** What is done after a heartbeat, one at a time. However long it waits, the heartbeats go on. */
+  follow?: () => Promise<void>;
   log: Logger;
   /** Milliseconds between heartbeats. Default 5,000. */
   everyMs?: number;
@@ -20,13 +22,14 @@ export class Heart {
   /** Good as long as this worker is known to live: for its copies, whose threads ask it before each write. */
   readonly permit = new WritePermit();
   readonly #options: Required<HeartOptions>;
+  #following = false;
   readonly #out = new AbortController();
   #last = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(options: HeartOptions) {
-    this.#options = { everyMs: 5_000, limitMs: 20_000, ...options };
+    this.#options = { everyMs: 5_000, limitMs: 20_000, follow: () => Promise.resolve(), ...options };
   }
 
   /** Aborted once and for good when the pulse was lost, or the worker stops. */
@@ -75,10 +78,24 @@ export class Heart {
       await this.#options.beat();
       // Too late is out, whatever was written: the copies have been told so already.
       if (this.alive()) this.#lives(begun);
+      void this.#follow();
     } catch (error) {
       wait = Math.min(500, this.#options.everyMs);
       this.#options.log.warn({ err: error }, 'heartbeat failed');
     }
     if (!this.#out.signal.aborted) this.#timer = setTimeout(() => void this.#tick(), wait);
+  }
+
+  async #follow(): Promise<void> {
+    if (this.#following || this.#out.signal.aborted) return;
+    this.#following = true;
+    try {
+      await this.#options.follow();
+    } catch (error) {
+      if (!this.#out.signal.aborted)
+        this.#options.log.warn({ err: error }, 'what follows a heartbeat failed; the next one does it again');
+    } finally {
+      this.#following = false;
+    }
   }
 }

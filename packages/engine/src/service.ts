@@ -94,14 +94,18 @@ export async function register(db: Db, slot: Slot, offer: Offer): Promise<Servic
   return { id: row.id, host: slot.host, executorId, regions: new Set(mapped), enabled: row.enabled };
 }
 
-/** The heartbeat: of the worker and of the tasks it runs. A row that was deleted is entered anew. */
-export async function beat(worker: WorkerContext, slot: Slot, offer: Offer): Promise<void> {
-  const { db, runs, service } = worker;
-  if (!(await heartbeatService(db, service.id))) {
-    const again = await register(db, slot, offer);
-    Object.assign(service, { id: again.id, regions: again.regions, enabled: again.enabled });
-    return;
-  }
+/** The heartbeat of the worker. A row that was deleted is entered anew. */
+export async function beat({ db, service }: WorkerContext, slot: Slot, offer: Offer): Promise<void> {
+  if (await heartbeatService(db, service.id)) return;
+  const again = await register(db, slot, offer);
+  Object.assign(service, { id: again.id, regions: again.regions, enabled: again.enabled });
+}
+
+/**
+ * After a heartbeat: the row is read, and the tasks that run here are marked. Apart from the heartbeat, for their rows may be
+ * locked.
+ */
+export async function readService({ db, runs, service }: WorkerContext): Promise<void> {
   const mapped = (await mappedRegions(db, 'service', [service.id])).get(service.id) ?? [];
   service.regions = new Set(mapped);
   service.enabled = (await getService(db, service.id))?.enabled ?? true;

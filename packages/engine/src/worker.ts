@@ -52,7 +52,7 @@ import { DEFAULT_RETRY, type RetryPolicy } from './retry-policy.ts';
 import { Rounds } from './rounds.ts';
 import { Runs } from './runs.ts';
 import { fireSchedules, SCHEDULES_EVERY_MS } from './schedules.ts';
-import { beat, holdSlot, type Offer, register, type ServicePlace, type Slot } from './service.ts';
+import { beat, holdSlot, type Offer, readService, register, type ServicePlace, type Slot } from './service.ts';
 import { TAKEOVER_EVERY_MS, Takeover } from './takeover.ts';
 import { Turns } from './turns.ts';
 import { explainWaiting, WAITING_EVERY_MS } from './waiting.ts';
@@ -186,13 +186,17 @@ async function begin(
   const workDir = path.join(options.workDir, String(slot.number ?? 0));
   await emptyFolder(workDir);
   let launched = false;
+  /** As the durable engine was told last. */
+  let followed = { ...service };
   const heart = new Heart({
     log,
     ...options.heartbeat,
-    beat: async () => {
-      const before = { ...worker.service };
-      await beat(worker, slot, offer);
-      if (launched) await followService(options, worker, before);
+    beat: () => beat(worker, slot, offer),
+    follow: async () => {
+      await readService(worker);
+      if (!launched) return;
+      await followService(options, worker, followed);
+      followed = { ...worker.service };
     },
   });
   const runs = new Runs(heart.signal);
