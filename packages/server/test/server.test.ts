@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { getPriority, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SecretBox, sharedSecret } from '@godwit/store';
+import { SecretBox } from '@godwit/store';
 import { createTestDatabase } from '@godwit/store/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { homePaths } from '../src/home.ts';
@@ -188,7 +188,11 @@ describe('the parts alone', () => {
     const all = await start(['all'], { env });
     await all.untilReady();
     const secrets = SecretBox.load(homePaths(all.home).secretKeys);
-    await sharedSecret(database.db, secrets, 'of the first', () => 'sealed');
+    const place = { table: 'setting', id: 'of the first' } as const;
+    await database.db
+      .insertInto('setting')
+      .values({ key: place.id, sealed: secrets.seal(place, 'sealed') })
+      .execute();
     await using other = await createTestDatabase({ migrated: false });
     const migration = await start(['db', 'migrate'], { env: { DATABASE_URL: other.url } });
     expect(await migration.ended).toBe(0);

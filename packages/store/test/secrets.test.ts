@@ -13,7 +13,6 @@ import {
   rotateSecrets,
   SecretBox,
   sealedKeyId,
-  sharedSecret,
   updateEndpoint,
 } from '../src/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/testing/index.ts';
@@ -157,7 +156,9 @@ describe('a rotation', () => {
     const old = box.keyId;
     const ids: string[] = [];
     for (let i = 0; i < 5; i++) ids.push((await insertEndpoint(database.db, box, endpoint(`password ${i}`))).id);
-    const shared = await sharedSecret(database.db, box, `key of ${folder}`, () => 'signing key');
+    const place = { table: 'setting', id: `key of ${folder}` } as const;
+    const sealed = box.seal(place, 'signing key');
+    await database.pool.query('insert into setting (key, sealed) values ($1, $2)', [place.id, sealed]);
     const rotation = await rotateSecrets(database, keyFile);
     expect(rotation).toMatchObject({ resealed: 6 });
     for (const [i, id] of ids.entries()) {
@@ -165,12 +166,13 @@ describe('a rotation', () => {
       const row = await database.db.selectFrom('endpoint').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
       expect(sealedKeyId(row.connection_secret!)).toBe(rotation.keyId);
     }
-    expect(await sharedSecret(database.db, box, `key of ${folder}`, () => 'another')).toBe(shared);
+    const { rows } = await database.pool.query('select sealed from setting where key = $1', [place.id]);
+    expect(box.open(place, rows[0].sealed)).toBe('signing key');
     expect(sealedKeyId(box.seal(here, 'x'))).toBe(rotation.keyId);
     await rotateSecrets(database, keyFile);
     expect(readFileSync(keyFile, 'utf8')).not.toContain(old);
     expect(await openConnectionInfo(database.db, box, ids[0]!)).toMatchObject({ password: 'password 0' });
-    await database.pool.query('delete from setting where key = $1', [`key of ${folder}`]);
+    await database.pool.query('delete from setting where key = $1', [place.id]);
   });
 
   it('that was interrupted is finished by the next one', async () => {
