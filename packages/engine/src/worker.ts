@@ -118,7 +118,7 @@ export interface Worker {
  * Starts the one worker of this process (the durable engine is a singleton). Resolves when it takes work. Waits for a
  * database that is not there or not migrated yet.
  *
- * @throws GodwitError SECRET_KEY_MISSING when it could not open what is sealed in the database
+ * @throws GodwitError SECRET_KEY_MISSING when it could not open what is sealed in the database; DATABASE_NEWER
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const log = options.log ?? pino({ level: 'silent' });

@@ -1,7 +1,7 @@
 import { buildApi, WebhookDeliverer } from '@godwit/api';
 import { GodwitError } from '@godwit/domain';
 import { connectEngine } from '@godwit/engine';
-import { connect, requireKeys } from '@godwit/store';
+import { connect, refuseNewer, requireKeys } from '@godwit/store';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { homePaths } from './home.ts';
@@ -36,6 +36,7 @@ export async function runApi(config: Config, databaseUrl: string, log: Logger): 
     },
     logger: log,
   });
+  await refuseNewer(connection.db);
   await requireKeys(connection, homePaths(config.home).secretKeys);
   const webhooks = new WebhookDeliverer({ db: connection.db, secrets: identity.secrets, log, version: release });
   const unwatch = watchWaiting({ db: connection.db, engine, log });

@@ -205,6 +205,20 @@ describe('the parts alone', () => {
     await all.clear();
   });
 
+  it('end when a newer Godwit has migrated the database, and name what they do not know', async () => {
+    await using database = await createTestDatabase({ migrated: false });
+    const env = { DATABASE_URL: database.url };
+    const migration = await start(['db', 'migrate'], { env });
+    expect(await migration.ended).toBe(0);
+    await database.pool.query("insert into kysely_migration (name, timestamp) values ('9999-later', '2030-01-01')");
+    for (const words of [['worker'], ['api']]) {
+      const older = await start(words, { home: migration.home, env });
+      expect(await older.ended).toBe(1);
+      expect(older.output).toContain('DATABASE_NEWER');
+      expect(older.output).toContain('9999-later');
+    }
+  });
+
   it('say what is missing when there is no database', async () => {
     for (const words of [['api'], ['worker'], ['server', 'api'], ['db', 'migrate']]) {
       const part = await start(words);

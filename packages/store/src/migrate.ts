@@ -52,11 +52,26 @@ export async function runMigrations(db: Connection['db'], last?: string): Promis
   return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName);
 }
 
+/** @throws GodwitError `DATABASE_NEWER` when it has run a migration that is not known here */
+export async function refuseNewer(db: Connection['db']): Promise<void> {
+  const table = await sql<{ name: string | null }>`select to_regclass('public.kysely_migration')::text as name`.execute(
+    db,
+  );
+  if (table.rows[0]?.name == null) return;
+  const { rows } = await sql<{ name: string }>`
+    select name from public.kysely_migration
+    where name <> all(${Object.keys(migrations)}) order by name limit 1`.execute(db);
+  if (rows[0] !== undefined) throw new GodwitError('DATABASE_NEWER', 'The database', { migration: rows[0].name });
+}
+
 /**
- * True when every known migration has run, in the cluster that the database is in now, and no restore is under way: what a process checks that must not
- * migrate by itself.
+ * True when every known migration has run, in the cluster that the database is in now, and no restore is under way: what a
+ * process checks that must not migrate by itself.
+ *
+ * @throws GodwitError `DATABASE_NEWER`: waiting would not help
  */
 export async function isMigrated(connection: Connection): Promise<boolean> {
+  await refuseNewer(connection.db);
   const migrator = new Migrator({ db: connection.db, provider: { getMigrations: async () => migrations } });
   const all = await migrator.getMigrations();
   const ran = all.every((migration) => migration.executedAt !== undefined);

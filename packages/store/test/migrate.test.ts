@@ -40,6 +40,7 @@ it('refuses a database that a newer Godwit has migrated, names what it does not 
   await sql`insert into kysely_migration (name, timestamp) values ('9999-later', '2030-01-01')`.execute(db);
   const refusal = { code: 'DATABASE_NEWER', details: { migration: '9999-later' } };
   await expect(migrate(database)).rejects.toMatchObject(refusal);
+  await expect(isMigrated(database)).rejects.toMatchObject(refusal);
   await sql`delete from kysely_migration where name = '9999-later'`.execute(db);
   expect(await migrate(database)).toEqual([]);
 });
