@@ -54,6 +54,16 @@ test('a backup is taken while the server runs, says which keys belong to it, and
   expect((await godwit(server.home, 'db', 'backup', file, '--force')).code).toBe(0);
 });
 
+test('a backup that cannot be written says so and what to do, and leaves nothing', async () => {
+  const refused = await godwit(server.home, 'db', 'backup', path.join(folder, 'missing', 'backup'));
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toMatch(/^ERROR: BACKUP_WRITE: .*ENOENT.*name a file in a folder/m);
+  expect(existsSync(path.join(folder, 'missing'))).toBe(false);
+  const onFolder = await godwit(server.home, 'db', 'backup', folder, '--force');
+  expect(onFolder.stderr).toMatch(/^ERROR: BACKUP_WRITE: /m);
+  expect(existsSync(`${folder}.part`)).toBe(false);
+});
+
 test.each([
   [['db', 'backup', 'x', '--with-key'], 'unknown option --with-key; "db backup" has --with-keys, --force'],
   [['db', 'restore', 'x', '--dryrun'], 'unknown option --dryrun; "db restore" has --dry-run, --force, --as-is'],

@@ -255,7 +255,7 @@ export const errorCatalogue = {
     'retryable',
     503,
     'The database does not answer: {reason}',
-    'Check DATABASE_URL, or the log of the embedded Postgres under GODWIT_HOME/postgres.',
+    'Check DATABASE_URL, and that Postgres runs, has connections left (max_connections) and space on its disk; the log of the embedded one is under GODWIT_HOME/postgres.',
   ),
   DATABASE_VERSION: entry(
     'permanent',
@@ -328,6 +328,12 @@ export const errorCatalogue = {
     422,
     'The backup {object} cannot be used: {reason}.',
     'Take another one; nothing was changed.',
+  ),
+  BACKUP_WRITE: entry(
+    'permanent',
+    507,
+    'The backup {object} could not be written: {reason}.',
+    'Make room there or name a file in a folder that this user may write, and take it again; nothing was left behind.',
   ),
   SECRET_KEY_MISSING: entry(
     'permanent',

@@ -72,7 +72,9 @@ export class BackupWriter {
     const out = createWriteStream(`${file}.part`, { mode: 0o600, flush: true });
     out.write(line);
     const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 } });
-    this.#written = pipeline(this.#frames, compress, out);
+    this.#written = pipeline(this.#frames, compress, out).catch((error: unknown) => {
+      throw GodwitError.wrap(error, 'BACKUP_WRITE', file);
+    });
     this.#written.catch(() => undefined);
   }
 
@@ -92,8 +94,12 @@ export class BackupWriter {
     await this.#json('E', end);
     this.#frames.end();
     await this.#written;
-    await rename(`${this.#file}.part`, this.#file);
-    await syncFolder(path.dirname(this.#file));
+    try {
+      await rename(`${this.#file}.part`, this.#file);
+      await syncFolder(path.dirname(this.#file));
+    } catch (error) {
+      throw GodwitError.wrap(error, 'BACKUP_WRITE', this.#file);
+    }
   }
 
   async abandon(): Promise<void> {

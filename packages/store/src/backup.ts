@@ -27,7 +27,7 @@ const LEFT_OUT = [...MIGRATOR, 'auth_token'];
  * Writes all of Godwit's tables to a file as they are at one moment, while everything goes on. Of the durable engine nothing
  * is taken: a restored installation begins its work anew.
  *
- * @throws GodwitError CONFLICT when the file exists; DATABASE_UNAVAILABLE
+ * @throws GodwitError CONFLICT when the file exists; BACKUP_WRITE; DATABASE_UNAVAILABLE
  */
 export async function backupDatabase(
   connection: Connection,

@@ -122,8 +122,11 @@ export async function ensureDatabase(url: string): Promise<void> {
   }
 }
 
-/** SQLSTATE classes and codes that say "no connection" or "server is going or coming". */
-const UNAVAILABLE = /^(08|57P0)/;
+/**
+ * SQLSTATE classes and codes that say "no connection", "server is going or coming" or, 53, "out of connections, disk or
+ * memory": what was asked has not happened, and happens when there is room again.
+ */
+const UNAVAILABLE = /^(08|53|57P0)/;
 const SOCKET_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN']);
 
 /** True when the database could not be reached or went away: the same call may succeed a moment later. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
@@ -55,6 +56,23 @@ describe('the connection', () => {
     await nowhere.close();
     expect(isUnavailable(away)).toBe(true);
     expect(isUnavailable(await readFile('/nowhere').catch((error: unknown) => error))).toBe(false);
+  });
+
+  it('is waited for, too, when the server has none left to give', async () => {
+    const role = `few_${randomUUID().replaceAll('-', '')}`;
+    await sql`create role ${sql.id(role)} login connection limit 0`.execute(database.db);
+    try {
+      const url = new URL(database.url);
+      url.username = role;
+      const few = connect(url.href);
+      const refused = await sql`select 1`.execute(few.db).catch((error: unknown) => error);
+      await few.close();
+      expect(refused).toMatchObject({ code: '53300' });
+      expect(isUnavailable(refused)).toBe(true);
+      expect(databaseError(refused)).toMatchObject({ code: 'DATABASE_UNAVAILABLE', kind: 'retryable' });
+    } finally {
+      await sql`drop role ${sql.id(role)}`.execute(database.db);
+    }
   });
 });
 
