@@ -70,9 +70,17 @@ describe('the lock', () => {
 
   it('that was left behind goes to exactly one of many who want it at once', () => {
     writeFileSync(file, '999999999 1\n');
-    const program = `import { takeLock } from ${JSON.stringify(path.join(import.meta.dirname, '../src/home.ts'))};
-      try { takeLock(${JSON.stringify(file)}, 'home'); console.log('mine'); setTimeout(() => {}, 3000); }
-      catch (error) { console.log(error.code); }`;
+    const all = path.join(folder, 'said');
+    // Who has it keeps it until all five have spoken: a lock of one that has ended would be free again.
+    const program = `import { appendFileSync, readFileSync } from 'node:fs';
+      import { takeLock } from ${JSON.stringify(path.join(import.meta.dirname, '../src/home.ts'))};
+      const all = ${JSON.stringify(all)};
+      const say = (word) => { console.log(word); appendFileSync(all, word + '\\n'); };
+      try {
+        takeLock(${JSON.stringify(file)}, 'home');
+        say('mine');
+        const wait = setInterval(() => readFileSync(all, 'utf8').split('\\n').length > 5 && clearInterval(wait), 10);
+      } catch (error) { say(error.code); }`;
     const script = path.join(folder, 'want.ts');
     writeFileSync(script, program);
     const run = spawnSync('sh', ['-c', 'for i in 1 2 3 4 5; do "$0" "$1" & done; wait', process.execPath, script], {
