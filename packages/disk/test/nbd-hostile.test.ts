@@ -81,7 +81,10 @@ function chunkFor(request: Buffer, type: number, payload: Buffer, claimed = payl
   return Buffer.concat([head, payload]);
 }
 
+/** For servers that stop or hang up: what is given up, soon. */
 const quick = { connectTimeoutMs: 500, stallTimeoutMs: 500, reconnectForMs: 500 };
+/** For lies, which are found out by what is said: on a busy machine too they are to come before the time is up. */
+const patient = { connectTimeoutMs: 60_000, stallTimeoutMs: 60_000, reconnectForMs: 60_000 };
 
 describe('a hostile server while connecting', () => {
   const lies: Record<string, (socket: Socket) => void> = {
@@ -119,7 +122,7 @@ describe('a hostile server while connecting', () => {
   for (const [name, serve] of Object.entries(lies)) {
     it(`${name} is found out`, async () => {
       await using server = await hostile(serve);
-      await expect(openNbd(server.address, quick)).rejects.toMatchObject({ code: 'NBD_PROTOCOL' });
+      await expect(openNbd(server.address, patient)).rejects.toMatchObject({ code: 'NBD_PROTOCOL' });
     });
   }
 
@@ -176,7 +179,7 @@ describe('a hostile server while reading', () => {
   for (const [name, reply] of Object.entries(lies)) {
     it(`${name} is found out, and the disk stays closed`, async () => {
       await using server = await hostile(manners(haggled, reply));
-      const disk = await openNbd(server.address, quick);
+      const disk = await openNbd(server.address, patient);
       const into = new Uint8Array(4_096);
       const first = disk.read(0, into);
       const second = first.then(() => disk.read(0, into));
@@ -195,7 +198,7 @@ describe('a hostile server while reading', () => {
         socket.write(chunkFor(request, wire.REPLY_BLOCK_STATUS, status));
       }),
     );
-    const disk = await openNbd(server.address, quick);
+    const disk = await openNbd(server.address, patient);
     await expect(disk.extents(0, 4_096)).rejects.toMatchObject({ code: 'NBD_PROTOCOL' });
     await disk.close();
   });
@@ -214,7 +217,7 @@ describe('a hostile server while reading', () => {
         }
       }),
     );
-    const disk = await openNbd(server.address, { ...quick, stallTimeoutMs: 60_000 });
+    const disk = await openNbd(server.address, patient);
     const into = Buffer.alloc(524_288, 0xee);
     const aborting = new AbortController();
     const read = disk.read(0, into, aborting.signal);
