@@ -25,21 +25,23 @@ async function enable(it: TestInstallation, host: string, enabled: boolean): Pro
 
 test('a disabled worker ends its own copy, begins nothing new, and leaves its executions to the others', async () => {
   const it = await installation();
-  const first = it.worker({ host: 'first', heartbeat });
-  it.instance('src', 'slow', { vda: sparseBytes(24 * MIB) });
+  const copied = 'REPLICATE_DISKS:copied';
+  // Its copy lasts until the other one is there.
+  const first = it.worker({ host: 'first', heartbeat, stops: [{ point: copied, action: 'pause' }] });
+  it.instance('src', 'slow', { vda: sparseBytes(MIB) });
   it.instance('src', 'next', { vda: sparseBytes(MIB) });
   const [origin, destination] = [await it.endpoint('src'), await it.endpoint('dst')];
-  const options = JSON.stringify({ rate_limit: 3 * MIB });
-  const slow = await it.transfer(origin, destination, ['slow'], { options });
+  const slow = await it.transfer(origin, destination, ['slow']);
   const { executionId } = await it.engine.executeTransfer({ transferId: slow.id });
   const copyOf = async (id: string) => (await it.tasks(id)).find((task) => task.task_type === 'REPLICATE_DISKS');
-  await it.eventually('it copies', async () => (await copyOf(executionId))?.status === 'RUNNING');
+  await it.eventually('it copies', () => first.reached.includes(copied));
   await enable(it, 'first', false);
   await it.eventually('it has heard', () => /disabled: takes no new work/.test(first.log));
   it.worker({ host: 'second', heartbeat });
   const next = await it.transfer(origin, destination, ['next']);
   const after = await it.engine.executeTransfer({ transferId: next.id });
   expect(await it.until(after.executionId)).toBe('COMPLETED');
+  first.goOn(copied);
   expect(await it.until(executionId)).toBe('COMPLETED');
   expect(new Set((await it.tasks(after.executionId)).map((task) => task.host))).toEqual(new Set(['second']));
   expect(await copyOf(executionId)).toMatchObject({ host: 'first', attempt: 1 });
