@@ -138,9 +138,10 @@ test('an expired schedule fires no more, and neither does a disabled one or one 
   const off = await transferOf();
   await schedule(expired, { unjudged: 10, expiresInMinutes: -11 });
   const lastTicks = await schedule(expired, { unjudged: 10, expiresInMinutes: -5 });
-  const ofGone = await schedule(gone, { unjudged: 0 });
+  // Judged in a minute only, should the next one begin right now.
+  const ofGone = await schedule(gone, { unjudged: -1 });
   await it.engine.deleteTransfer(gone.id);
-  const disabled = await schedule(off, { unjudged: 0 });
+  const disabled = await schedule(off, { unjudged: -1 });
   await disable(disabled);
   await it.db
     .updateTable('schedule')
@@ -161,7 +162,7 @@ test('what is to be deployed by itself waits, and can be called off while it wai
   const transfer = await transferOf();
   await it.db
     .updateTable('transfer')
-    .set({ options: JSON.stringify({ rate_limit: 100_000 }) })
+    .set({ options: JSON.stringify({ rate_limit: 1_000 }) })
     .where('id', '=', transfer.id)
     .execute();
   const ticks = await judged(await schedule(transfer, { unjudged: 1.5, autoDeploy: true }));
@@ -173,6 +174,7 @@ test('what is to be deployed by itself waits, and can be called off while it wai
     .executeTakeFirstOrThrow();
   expect(waiting).toMatchObject({ last_execution_status: 'PENDING', user_id: 'tester' });
   await it.engine.cancelDeployment(waiting.id);
+  await it.engine.limitTransfer(transfer.id, null);
   expect(await it.until(executionId)).toBe('COMPLETED');
   const after = await it.db
     .selectFrom('deployment')
