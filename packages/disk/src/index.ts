@@ -10,6 +10,7 @@ export * from './disk-address.ts';
 export * from './faulty-disk.ts';
 export * from './file-checkpoint-store.ts';
 export { openFileDisk } from './file-disk.ts';
+export { lockFile } from './file-lock.ts';
 export * from './image-format.ts';
 export { type ImageSlice, imageArguments } from './image-source.ts';
 export * from './leaf-export.ts';

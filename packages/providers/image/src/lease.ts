@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, link, lstat, open, readFile, readlink, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { lockFile } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
 import { errorCode } from './connection.ts';
 import { readJson } from './mark.ts';
@@ -23,16 +24,17 @@ interface Holder {
 }
 
 /**
- * A holder that cannot be looked at (on another machine) is taken for dead when its lease is older than that, ms. Both ages
- * are told by the file system: clocks of machines differ.
+ * A holder that cannot be looked at (in another container, on another machine) is taken for dead when its lease is not
+ * locked and older than that, ms. Both ages are told by the file system: clocks of machines differ.
  */
 const STALE_MS = 30_000;
 const REFRESH_MS = 5_000;
 
 /**
  * Takes the write lease of a raw disk file: a file beside it. A holder whose process has ended lost it. One that still
- * lives, be it stopped, keeps it: bytes that it handed to the kernel could still arrive, so the newcomer is refused, not
- * the data mixed. For qcow2 the locks of qemu do the same.
+ * lives, be it stopped, keeps it: writes that wait in its threads are made when it wakes, before anything can stop them,
+ * so the newcomer is refused, not the data mixed. Where its process cannot be looked at, the lock that it has on the lease
+ * file tells whether it lives. For qcow2 the locks of qemu do the same.
  *
  * @param waitMs how long a living holder is waited for. Default 5,000
  * @throws GodwitError DISK_BUSY, CANCELED
@@ -73,7 +75,10 @@ export function leaseDraft(disk: string, token: string): string {
   return `${leasePath(disk)}.${token}`;
 }
 
-/** The file that stands for a holder, kept open: writing it again says that the holder lives, whatever its name is by then. */
+/**
+ * The file that stands for a holder, kept open and locked: the lock ends with its last thread. Writing it again says that
+ * the holder lives, also where there are no locks, whatever its name is by then.
+ */
 class Sign {
   readonly #file: FileHandle;
   readonly #text: string;
@@ -87,6 +92,7 @@ class Sign {
     const file = await open(path, 'wx', 0o600);
     const sign = new Sign(file, text);
     try {
+      await lockFile(file.fd, 'exclusive');
       await sign.renew();
       return sign;
     } catch (error) {
@@ -140,6 +146,11 @@ async function judge(path: string, own: Holder, sign: Sign): Promise<Verdict> {
     if (!lives) return { dead: true, token: found.token };
     return { dead: false, reason: `process ${found.pid} still has it open for writing` };
   }
+  if (await isLocked(path)) {
+    // A container has a host name of its own, by which it is found.
+    const where = found.boot === own.boot ? `in another container (${found.host})` : `on ${found.host}`;
+    return { dead: false, reason: `process ${found.pid} ${where} still has it open for writing, be it stopped` };
+  }
   // The same name and another boot may be the same machine after a restart, or another one of that name.
   const renewed = await lstat(path).then(
     (info) => info.mtimeMs,
@@ -147,6 +158,21 @@ async function judge(path: string, own: Holder, sign: Sign): Promise<Verdict> {
   );
   if (renewed !== null && (await sign.renew()) - renewed > STALE_MS) return { dead: true, token: found.token };
   return { dead: false, reason: `a process on ${found.host} still has it open for writing` };
+}
+
+/** Whether whoever put the lease there certainly lives. False says nothing: its file system may have no locks. */
+async function isLocked(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      return (await lockFile(file.fd, 'shared')) === 'held';
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Takes a dead lease away; one that somebody renewed meanwhile is put back. */

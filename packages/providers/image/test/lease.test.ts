@@ -45,6 +45,21 @@ describe('the lease of a process that cannot be looked at', () => {
     await (await take(disk)).release();
   });
 
+  test('is not lost as long as it stands still and lives, however long that is', async () => {
+    const disk = folder.at('stopped.raw');
+    const stopped = await take(disk);
+    const file = `${disk}.lease`;
+    // The same file, so that the lock stays on it.
+    await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), namespace: 'pid:[1]' }));
+    await leaseAges(disk, HOUR_MS);
+    await expect(take(disk)).rejects.toMatchObject({
+      code: 'DISK_BUSY',
+      message: expect.stringMatching(/process \d+ in another container .* be it stopped/),
+    });
+    await stopped.release();
+    await (await take(disk)).release();
+  });
+
   test('is not lost to a worker whose clock is an hour ahead', async () => {
     const disk = folder.at('ahead.raw');
     await leaseOf(disk, { host: 'elsewhere' }, 0);
