@@ -10,6 +10,7 @@ import type { ApiContext } from './context.ts';
 import type { ApiDeps } from './deps.ts';
 import { answerErrors, sendError, toGodwitError } from './error-handler.ts';
 import { EventFeed } from './event-feed.ts';
+import { EventReaders } from './event-readers.ts';
 import { LOGS_ROOT } from './identity/keystone-document.ts';
 import { LocalAuthenticator } from './identity/local-authenticator.ts';
 import { Policy } from './identity/policy.ts';
@@ -70,6 +71,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   const { db } = deps.connection;
   const tokens = new LocalAuthenticator(db, clock);
   const feed = new EventFeed(db, deps.connection.url, app.log);
+  const readers = new EventReaders(deps.config.eventReaders);
   const context: ApiContext = {
     db,
     engine: deps.engine,
@@ -114,7 +116,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
     await app.register(
       async (v1) => {
         for (const routes of PROJECT_ROUTES) routes(v1 as App, context);
-        eventRoutes(v1 as App, context, feed);
+        eventRoutes(v1 as App, context, feed, readers);
       },
       { prefix },
     );

@@ -3,6 +3,7 @@ import type { EngineClient } from '@godwit/engine';
 import type { Provider } from '@godwit/provider';
 import type { Connection, SecretBox } from '@godwit/store';
 import type { FastifyBaseLogger } from 'fastify';
+import type { EventReaderLimits } from './event-readers.ts';
 import type { Authenticator } from './identity/authenticator.ts';
 
 export interface ApiConfig {
@@ -28,8 +29,8 @@ export interface ApiConfig {
   bodyLimit?: number;
   /** Seconds that a token lives. Default 43,200 (12 h). */
   tokenSeconds?: number;
-  /** Event streams at the same time. Default 500. */
-  maxEventStreams?: number;
+  /** Event streams at the same time. Default {@link EVENT_READERS}. */
+  eventReaders?: Partial<EventReaderLimits>;
   /** Milliseconds between heartbeats of an event stream. Default 15,000. */
   eventHeartbeatMs?: number;
 }

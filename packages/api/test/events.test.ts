@@ -19,7 +19,7 @@ import { type Client, ServedApi, signIn } from './served-api.ts';
 let api: ServedApi;
 let base: string;
 beforeAll(async () => {
-  api = await ServedApi.start({ config: { eventHeartbeatMs: 50, maxEventStreams: 8 } });
+  api = await ServedApi.start({ config: { eventHeartbeatMs: 50, eventReaders: { all: 8, project: 6, user: 4 } } });
   await api.app.listen({ host: '127.0.0.1', port: 0 });
   base = `http://127.0.0.1:${(api.app.server.address() as AddressInfo).port}`;
 });
@@ -87,8 +87,16 @@ async function settled(): Promise<void> {
   while (await hasEventsAfter(api.db, await lastEvent(api.db))) await sleep(10);
 }
 
+/** Waits until the server has noticed that all readers have left. */
+async function left(): Promise<void> {
+  while (!/^godwit_event_streams 0$/m.test((await api.admin.request('GET', '/metrics')).body)) await sleep(10);
+}
+
 describe('the event stream', () => {
-  beforeEach(settled);
+  beforeEach(async () => {
+    await left();
+    await settled();
+  });
 
   test('tells what happens from now on, in the words of the store', async () => {
     await say(api.member.projectId, 1);
@@ -222,13 +230,39 @@ describe('the event stream', () => {
     expect(reader.messages.map((message) => message.id)).toEqual(all.map((event) => `${event.xid}-${event.id}`));
   });
 
-  test('refuses a place that is none of its own, and too many readers', async () => {
+  test('refuses a place that is none of its own', async () => {
     expect((await api.member.get('/events', { 'last-event-id': 'yesterday' })).statusCode).toBe(400);
-    const readers = Array.from({ length: 8 }, () => new Reader(api.member));
-    await Promise.all(readers.map((reader) => reader.until(() => reader.comments > 0)));
-    const ninth = await api.member.get('/events');
-    expect(ninth.json().error).toMatchObject({ fault: 'serviceUnavailable', code: 503 });
-    await Promise.all(readers.map((reader) => reader[Symbol.asyncDispose]()));
+  });
+
+  test('takes so many readers of a user, of a project and in all, and keeps room for others', async () => {
+    const project = api.member.projectId;
+    const user = await insertUser(api.db, { name: 'nora', password: 'colleague of mona', defaultProjectId: project });
+    await assignRole(api.db, user.id, project, 'member');
+    const colleague = await signIn(api.app, 'nora', 'colleague of mona', project);
+    await using readers = new AsyncDisposableStack();
+    const enter = async (client: Client, count: number) => {
+      const come = Array.from({ length: count }, () => readers.use(new Reader(client)));
+      await Promise.all(come.map((reader) => reader.until(() => reader.comments > 0)));
+    };
+    const refusal = async (client: Client) => {
+      const answer = await client.get(`/${client.projectId}/events`);
+      expect(JSON.parse(String(answer.headers['x-godwit-error']))).toMatchObject({ code: 'BUSY' });
+      expect(answer.json().error).toMatchObject({ fault: 'serviceUnavailable', code: 503 });
+      return answer.json().error.message;
+    };
+    await enter(api.member, 4);
+    expect(await refusal(api.member)).toContain('of this user (4)');
+    await enter(colleague, 2);
+    expect(await refusal(colleague)).toContain('of this project (6)');
+    await enter(api.admin, 2);
+    expect(await refusal(api.admin)).toContain('too many readers (8)');
+  });
+
+  test('counts those who come at the same moment', async () => {
+    await using readers = new AsyncDisposableStack();
+    const come = Array.from({ length: 12 }, () => readers.use(new Reader(api.member)));
+    const answers = await Promise.all(come.map((reader) => reader.response));
+    expect(answers.filter((answer) => answer.status === 200)).toHaveLength(4);
   });
 });
 

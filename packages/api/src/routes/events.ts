@@ -1,10 +1,10 @@
-import { GodwitError } from '@godwit/domain';
 import { type EventCursor, readEvents, type Scope, type StoredEvent } from '@godwit/store';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { App } from '../app.ts';
-import { type ApiContext, scopeOf } from '../context.ts';
+import { type ApiContext, callerOf, scopeOf } from '../context.ts';
 import type { EventFeed } from '../event-feed.ts';
+import { EVENT_READERS, type EventReaders } from '../event-readers.ts';
 import { single } from '../list-query.ts';
 import { badRequest } from '../request-error.ts';
 import { Query } from '../schemas/params.ts';
@@ -13,7 +13,7 @@ import { cursorOf, eventMessage } from '../wire/event.ts';
 /** Events that may wait for a slow reader before it is sent away; it comes back with Last-Event-ID. */
 const MOST_WAITING = 5_000;
 
-export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFeed): void {
+export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFeed, readers: EventReaders): void {
   const streams = new Set<EventStream>();
   app.addHook('preClose', async () => {
     for (const stream of streams) stream.end();
@@ -25,8 +25,7 @@ export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFee
       schema: {
         operationId: 'followEvents',
         summary: 'What happens, as server-sent events',
-        description:
-          'From now on, or after the event named by the Last-Event-ID header (or last_event_id): then nothing is left out, however long the gap. Comments keep the connection alive. It ends with the token. Only events of the project; administrators see all.',
+        description: `From now on, or after the event named by the Last-Event-ID header (or last_event_id): then nothing is left out, however long the gap. Comments keep the connection alive. It ends with the token. Only events of the project; administrators see all. At most ${EVENT_READERS.all} readers at a time, ${EVENT_READERS.project} of a project, ${EVENT_READERS.user} of a user; one more is answered 503 (BUSY).`,
         tags: ['events'],
         querystring: Query({
           last_event_id: 'In place of the header; 0: from the oldest event that is kept',
@@ -44,9 +43,7 @@ export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFee
       const wanted = filterOf(single(request.query, 'type'), single(request.query, 'object_id'));
       // Who asks for the head alone would wait for an end that never comes.
       if (request.method === 'HEAD') return reply.type('text/event-stream; charset=utf-8').send('');
-      if (feed.size >= (config.maxEventStreams ?? 500)) {
-        throw new GodwitError('BUSY', 'the event stream', { reason: 'too many readers' });
-      }
+      const leave = readers.enter(callerOf(request));
       const stream = new EventStream(reply, {
         scope,
         wanted,
@@ -58,6 +55,7 @@ export function eventRoutes(app: App, { db, config }: ApiContext, feed: EventFee
         await stream.run(feed, after, (from) => readEvents(db, scope, from));
       } finally {
         streams.delete(stream);
+        leave();
       }
       return reply;
     },

@@ -383,7 +383,7 @@ export interface paths {
         };
         /**
          * What happens, as server-sent events
-         * @description From now on, or after the event named by the Last-Event-ID header (or last_event_id): then nothing is left out, however long the gap. Comments keep the connection alive. It ends with the token. Only events of the project; administrators see all.
+         * @description From now on, or after the event named by the Last-Event-ID header (or last_event_id): then nothing is left out, however long the gap. Comments keep the connection alive. It ends with the token. Only events of the project; administrators see all. At most 500 readers at a time, 300 of a project, 200 of a user; one more is answered 503 (BUSY).
          */
         get: operations["followEvents"];
         put?: never;
