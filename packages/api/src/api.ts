@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { App } from './app.ts';
@@ -6,6 +5,7 @@ import { auditRequests } from './audit.ts';
 import { demandTokens } from './authentication.ts';
 import { demandPolicies } from './authorization.ts';
 import { readBodies } from './body-parser.ts';
+import { answerClientError } from './client-error.ts';
 import type { ApiContext } from './context.ts';
 import type { ApiDeps } from './deps.ts';
 import { answerErrors, sendError, toGodwitError } from './error-handler.ts';
@@ -20,6 +20,7 @@ import { countRequests } from './metrics.ts';
 import { documentRoutes } from './openapi.ts';
 import { describeProvider } from './provider-description.ts';
 import { RememberedAnswers, writeAnswer } from './remembered-answers.ts';
+import { newRequestId } from './request-id.ts';
 import { accountRoutes } from './routes/accounts.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
@@ -59,12 +60,13 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   const app = Fastify({
     ...(deps.logger ? { loggerInstance: deps.logger } : { logger: false }),
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: () => `req-${randomUUID()}`,
+    genReqId: newRequestId,
     requestIdHeader: false,
     trustProxy: deps.config.trustedProxies?.length ? [...deps.config.trustedProxies] : false,
     bodyLimit: deps.config.bodyLimit ?? BODY_LIMIT,
     routerOptions: { maxParamLength: LONGEST_SEGMENT },
     rewriteUrl: (request) => routedUrl(request, withoutSuffix(ofConsole(request.url ?? '/'))),
+    clientErrorHandler: answerClientError,
     // A URL that cannot be decoded never reaches a hook.
     frameworkErrors: (error, request, reply) => sendError(toGodwitError(error), request, reply),
   });

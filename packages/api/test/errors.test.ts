@@ -211,18 +211,51 @@ describe('a parameter', () => {
   });
 });
 
-test('a request that is no HTTP ends with 400 and does not disturb the next', async () => {
-  await api.app.listen({ host: '127.0.0.1', port: 0 });
-  const { port } = api.app.server.address() as net.AddressInfo;
-  const answer = await new Promise<string>((resolve, reject) => {
-    const socket = net.connect(port, '127.0.0.1', () => socket.write('NONSENSE\r\n\r\n'));
-    let text = '';
-    socket.on('data', (chunk) => {
-      text += chunk;
-    });
-    socket.on('close', () => resolve(text));
-    socket.on('error', reject);
+describe('what is no HTTP', () => {
+  let port: number;
+  beforeAll(async () => {
+    await api.app.listen({ host: '127.0.0.1', port: 0 });
+    ({ port } = api.app.server.address() as net.AddressInfo);
   });
-  expect(answer).toMatch(/^HTTP\/1.1 400 /);
-  expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+
+  /** All that comes back until the server closes the connection. */
+  const answerTo = (text: string, then?: (socket: net.Socket) => void) =>
+    new Promise<string>((resolve) => {
+      const socket = net.connect(port, '127.0.0.1', () => socket.write(text));
+      let answer = '';
+      socket.on('data', (chunk) => {
+        answer += chunk;
+        then?.(socket);
+      });
+      // The server does not wait for the rest of what it refuses: a connection that is reset has been closed, too.
+      socket.on('error', () => undefined);
+      socket.on('close', () => resolve(answer));
+    });
+
+  test.each([
+    ['NONSENSE\r\n\r\n', 400, 'badRequest', 'BAD_REQUEST', /^Malformed HTTP request: ./],
+    ['GET / HTTP/1.1\r\nHost: a\r\nX-Y: a\x01b\r\n\r\n', 400, 'badRequest', 'BAD_REQUEST', /header value/i],
+    [
+      `GET / HTTP/1.1\r\nHost: a\r\nX-Y: ${'x'.repeat(17_000)}\r\n\r\n`,
+      431,
+      'overLimit',
+      'HEADERS_TOO_LARGE',
+      /larger than 16384 bytes/,
+    ],
+  ])('is refused as anything else is, and does not disturb the next: %#', async (text, status, word, code, message) => {
+    const answer = await answerTo(text);
+    const [head, body] = answer.split('\r\n\r\n') as [string, string];
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(head).toMatch(/^x-openstack-request-id: req-[0-9a-f-]{36}\r?$/m);
+    expect(JSON.parse(/^x-godwit-error: (.*)$/m.exec(head)![1]!)).toMatchObject({ code, remedy: expect.any(String) });
+    expect(JSON.parse(body)).toEqual({ error: { fault: word, code: status, message: expect.stringMatching(message) } });
+    expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  });
+
+  test('is not answered in the middle of another answer', async () => {
+    const request = `GET /v1/events HTTP/1.1\r\nHost: a\r\nX-Auth-Token: ${api.member.token}\r\n\r\n`;
+    const answer = await answerTo(request, (socket) => socket.write('NONSENSE\r\n\r\n'));
+    expect(answer).toMatch(/^HTTP\/1.1 200 /);
+    expect(answer.split('HTTP/1.1 ')).toHaveLength(2);
+  });
 });

@@ -69,6 +69,18 @@ export const errorCatalogue = {
     'The request is larger than {limit} bytes.',
     'Send less in one request; an environment or a script of this size belongs in a file that the guest fetches.',
   ),
+  HEADERS_TOO_LARGE: entry(
+    'invalid',
+    431,
+    'The headers of the request are larger than {limit} bytes.',
+    'Send a shorter URL or fewer headers.',
+  ),
+  TOO_SLOW: entry(
+    'retryable',
+    408,
+    'The head of {object} did not arrive in time.',
+    'Send it again; look for what holds it up on the way when it comes back.',
+  ),
   TOO_MANY_LOGINS: entry(
     'refused',
     429,

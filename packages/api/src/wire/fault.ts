@@ -11,6 +11,7 @@ const FAULT_OF_STATUS: Readonly<Record<number, (typeof FAULTS)[number]>> = {
   413: 'overLimit',
   415: 'badMediaType',
   429: 'overLimit',
+  431: 'overLimit',
   501: 'notImplemented',
   503: 'serviceUnavailable',
 };
