@@ -1,7 +1,7 @@
 import { GodwitError } from '@godwit/domain';
 import { databaseError } from '@godwit/store';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { badRequest } from './request-error.ts';
+import { badRequest, NO_MEDIA_TYPE } from './request-error.ts';
 import { errorHeader, fault, faultMessage, HIDDEN_MESSAGE, identityFault } from './wire/fault.ts';
 
 export const REQUEST_ID = 'x-openstack-request-id';
@@ -31,6 +31,7 @@ export function toGodwitError(thrown: unknown, bodyLimit = 0): GodwitError {
   if (error instanceof GodwitError) return error;
   const { code, statusCode } = error as Partial<FastifyError>;
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new GodwitError('TOO_LARGE', 'the request', { limit: bodyLimit });
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return badRequest(NO_MEDIA_TYPE);
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return badRequest(error instanceof Error ? error.message : String(error));
   }

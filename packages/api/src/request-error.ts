@@ -39,6 +39,9 @@ export const MALFORMED_BODY = 'Malformed request body';
 export const NO_BODY =
   'The server could not comply with the request since it is either malformed or otherwise incorrect.';
 
+/** A type that is known to be none is a mistake: ignored, an action would run without what its body asks for. */
+export const NO_MEDIA_TYPE = 'The Content-Type of the request is no media type: send "application/json".';
+
 /** The contract's odd 404 for DELETE of a region or a service that does not exist. */
 export function nothingDeleted(noun: 'region' | 'service'): GodwitError {
   return new GodwitError('ABSENT', noun, { reason: `0 ${noun} entries were soft deleted` });

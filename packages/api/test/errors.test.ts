@@ -117,6 +117,29 @@ describe('a body', () => {
     }
   });
 
+  test('whose content type is no media type is refused, whatever the path and method', async () => {
+    const id = await api.transfer(api.member, 'mistyped');
+    const asked = [
+      ['POST', '/v1/endpoints'],
+      ['POST', `/v1/transfers/${id}/executions`],
+      ['PUT', `/v1/transfers/${id}`],
+      ['DELETE', `/v1/transfers/${id}`],
+      ['POST', '/identity/v3/auth/tokens'],
+    ] as const;
+    for (const [method, path] of asked) {
+      for (const type of ['', ' ', 'json', '*', '/', 'application/', 'application/json, text/plain', 'ä/ä']) {
+        const answer = await api.member.request(method, path, '{}', { 'content-type': type });
+        expect([path, type, answer.statusCode, answer.json().error.message]).toEqual([
+          path,
+          type,
+          400,
+          'The Content-Type of the request is no media type: send "application/json".',
+        ]);
+      }
+    }
+    expect((await api.member.get(`/transfers/${id}/executions`)).json()).toEqual({ executions: [] });
+  });
+
   test('may name its character set', async () => {
     const answer = await post('{"endpoint": {"name": "x"}}', 'application/json; charset=utf-8');
     expect(answer.json().error.message).toContain('lacks a required attribute: "type"');
