@@ -57,15 +57,17 @@ export async function endsOf(
  * @param served regions with a worker at present: one of them is preferred
  */
 export function placeOf(worker: WorkerContext, type: TaskType, ends: Ends, served?: ReadonlySet<string>): Place {
-  const wanted = BOTH.includes(type)
-    ? commonRegions(ends)
-    : SOURCE_TASKS.includes(type)
-      ? ends.origin.regions
-      : ends.destination.regions;
+  const wanted = wantedRegions(type, ends);
   const near = wanted.length === 0 || wanted.some((region) => worker.service.regions.has(region));
   if (near && !isHeavy(type)) return { here: true };
   const region = wanted.find((one) => served?.has(one)) ?? wanted[0] ?? DEFAULT_REGION;
   return { here: false, region, endpoint: ends[endOf(type)].id };
+}
+
+/** Regions whose workers may have a task, the first one preferred; none: any worker. */
+export function wantedRegions(type: TaskType, ends: Ends): readonly string[] {
+  if (BOTH.includes(type)) return commonRegions(ends);
+  return SOURCE_TASKS.includes(type) ? ends.origin.regions : ends.destination.regions;
 }
 
 function commonRegions({ origin, destination }: Ends): readonly string[] {

@@ -11,6 +11,7 @@ import {
   regionQueue,
   taskWorkflowId,
 } from './contract.ts';
+import { followRegions } from './follow-regions.ts';
 
 /** Milliseconds between looks. */
 export const WAITING_EVERY_MS = 5_000;
@@ -30,7 +31,7 @@ export async function servedRegions(db: Db): Promise<Set<string>> {
 }
 
 /**
- * Says of work that nobody can take why it waits, once, where people look: among the events of the task (of the first one
+ * Sends work that nobody can take after its endpoints; says of what is left why it waits, once, where people look: among the events of the task (of the first one
  * when the whole execution waits), or of the minion pool. One process at a time does it. Returns how many it told.
  */
 export async function explainWaiting(db: Db): Promise<number> {
@@ -41,6 +42,8 @@ export async function explainWaiting(db: Db): Promise<number> {
     const taken = [...[...served].map(regionQueue), ...(served.size > 0 ? [CONTROL_QUEUE] : [])];
     const stuck = await queuedElsewhere(trx, taken);
     if (stuck.size === 0) return 0;
+    await followRegions(trx, stuck, served);
+    for (const [workflow, queue] of stuck) if (taken.includes(queue)) stuck.delete(workflow);
     let told = 0;
     for (const [workflow, queue] of stuck) {
       const pool = poolOfWorkflow(workflow);
@@ -76,10 +79,11 @@ async function unbegun(db: Db): Promise<{ id: string; execution: string }[]> {
 async function reason(db: Db, queue: string): Promise<string> {
   const row = await db
     .selectFrom('region')
-    .select('name')
+    .select(['enabled', 'name'])
     .where(sql<boolean>`${regionQueue('')} || id = ${queue}`)
     .executeTakeFirst();
-  return new GodwitError('NO_WORKER', row === undefined ? 'this work' : `region ${row.name}`).explain();
+  const where = row === undefined ? 'this work' : `region ${row.name}${row.enabled ? '' : ', which is disabled'}`;
+  return new GodwitError('NO_WORKER', where).explain();
 }
 
 /** Adds an event to a task unless it says so already. False when it does. */

@@ -1,4 +1,4 @@
-import { ensureRegion, listServices, mapRegions, updateService } from '@godwit/store';
+import { deleteRegion, ensureRegion, listServices, mapRegions, updateRegion, updateService } from '@godwit/store';
 import { afterEach, expect, test } from 'vitest';
 import { expectEqualDisks, MIB, sparseBytes } from './disk-files.ts';
 import { TestInstallation } from './installation.ts';
@@ -85,3 +85,31 @@ test('a worker serves a region that it is given while it runs, and work goes to 
   const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
   expect(await it.until(executionId)).toBe('COMPLETED');
 });
+
+test.each(['mapped elsewhere', 'deleted'])(
+  'work waits for a disabled region, and goes on when it is %s',
+  async (how) => {
+    const it = await installation();
+    const wrong = await ensureRegion(it.db, 'wrong');
+    await updateRegion(it.db, wrong.id, { enabled: false });
+    await it.worker({ host: 'inside', heartbeat, regions: ['right'] }).ready;
+    it.instance('src', 'lost', { vda: sparseBytes(MIB) });
+    const origin = await it.endpoint('src', [wrong.id]);
+    const destination = await it.endpoint('dst', [wrong.id]);
+    const transfer = await it.transfer(origin, destination, ['lost']);
+    const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
+    const reasons = async () => {
+      const ids = (await it.tasks(executionId)).map((task) => task.id);
+      const said = await it.db.selectFrom('task_event').select('message').where('task_id', 'in', ids).execute();
+      return said.map((event) => event.message);
+    };
+    await it.eventually('the reason is told', async () => (await reasons()).length > 0);
+    expect((await reasons())[0]).toContain('serve region wrong, which is disabled.');
+    if (how === 'deleted') await deleteRegion(it.db, wrong.id);
+    else {
+      await mapRegions(it.db, 'endpoint', origin, [(await ensureRegion(it.db, 'right')).id]);
+      await mapRegions(it.db, 'endpoint', destination, []);
+    }
+    expect(await it.until(executionId)).toBe('COMPLETED');
+  },
+);
