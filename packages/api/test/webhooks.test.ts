@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { JsonObject } from '@godwit/domain';
-import { appendEvent, rotateSecrets } from '@godwit/store';
+import { appendEvent, dueWebhooks, rotateSecrets } from '@godwit/store';
+import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { pauseAfter, WebhookDeliverer, type WebhookTimes } from '../src/webhooks/deliverer.ts';
 import { lookupReceiver } from '../src/webhooks/target.ts';
@@ -341,6 +342,40 @@ describe('a delivery', () => {
     await eventually('the port is closed', async () =>
       String((await deliveries(away.id))[0].last_error).includes('ECONNREFUSED'),
     );
+  });
+
+  test('comes through however many receivers of another project hang', async () => {
+    const [slow, well] = [await receiver(), await receiver()];
+    const hanging = 40;
+    for (let i = 0; i < hanging; i++) slow.manners.push(() => undefined);
+    for (let i = 0; i < hanging; i++) await made({ url: slow.url });
+    await made({ url: well.url, project_id: api.member.projectId });
+    for (const object of ['one', 'two']) await say('execution.updated', object);
+    deliverer({ answer: 600_000 });
+    await eventually('they hang', () => slow.received.length >= 16);
+    await say('execution.updated', 'three', api.member.projectId);
+    await eventually('the other project is told', () => well.received.length === 1);
+    expect(slow.received).toHaveLength(16);
+  });
+
+  test('has its turn: first to who answers, then to who was asked longest ago, of each project in turn', async () => {
+    const ids: string[] = [];
+    for (const project_id of [api.admin.projectId, api.admin.projectId, api.admin.projectId, api.member.projectId]) {
+      ids.push((await made({ url: 'https://a.example', project_id })).id);
+    }
+    const [recent, earlier, fresh, other] = ids as [string, string, string, string];
+    await sql`insert into webhook_delivery (id, webhook_id, event_id, body, next_at, attempts, updated_at)
+      select webhook_id || event_id, webhook_id, event_id, '{}', now() - due * interval '1 s', attempts,
+        now() - tried * interval '1 s'
+      from (values (${recent}, 1, 90, 0, null), (${recent}, 2, -60, 1, 10), (${earlier}, 1, 80, 0, null),
+        (${earlier}, 2, 70, 3, 20), (${fresh}, 1, 1, 0, null), (${other}, 1, 2, 1, 30))
+        as given (webhook_id, event_id, due, attempts, tried)`.execute(api.db);
+    const turns = async (limit: number, webhooks: string[] = [], projects: string[] = []) =>
+      (await dueWebhooks(api.db, limit, { webhooks, projects })).map((webhook) => webhook.id);
+    expect(await turns(9)).toEqual([fresh, other, earlier, recent]);
+    expect(await turns(2)).toEqual([fresh, other]);
+    expect(await turns(9, [fresh])).toEqual([other, earlier, recent]);
+    expect(await turns(9, [], [api.admin.projectId])).toEqual([other]);
   });
 
   test('of what happened while nobody delivered is made up for, also of what was broken off', async () => {

@@ -5,6 +5,7 @@ export { type BackupHeader, type BackupKeys, readBackupHeader } from './backup-f
 export * from './control-tables.ts';
 export * from './database.ts';
 export * from './deployments.ts';
+export * from './due-webhooks.ts';
 export * from './embedded-postgres.ts';
 export * from './endpoints.ts';
 export { settleEventOrigin } from './event-origin.ts';

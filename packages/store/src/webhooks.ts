@@ -192,22 +192,6 @@ function concerns(hook: Pick<Webhook, 'id' | 'events' | 'statuses'>, event: Stor
   return wantsEvent(hook, event.type, event.payload);
 }
 
-/** Enabled webhooks with something to send now, longest waiting first. */
-export async function dueWebhooks(db: Db, limit: number): Promise<string[]> {
-  const rows = await db
-    .selectFrom('webhook_delivery')
-    .innerJoin('webhook', 'webhook.id', 'webhook_delivery.webhook_id')
-    .select('webhook.id')
-    .where('webhook_delivery.state', '=', 'waiting')
-    .where('webhook_delivery.next_at', '<=', sql<Date>`clock_timestamp()`)
-    .where('webhook.enabled', '=', true)
-    .groupBy('webhook.id')
-    .orderBy(sql`min(webhook_delivery.next_at)`)
-    .limit(limit)
-    .execute();
-  return rows.map((row) => row.id);
-}
-
 /**
  * Takes the next due delivery of a webhook for `leaseMs`; whoever took it and vanished leaves it to others then. Counts as
  * an attempt.

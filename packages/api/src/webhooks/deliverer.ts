@@ -32,8 +32,9 @@ export interface WebhookTimes {
 }
 
 const TIMES: WebhookTimes = { look: 1_000, answer: 10_000, first: 5_000, most: 3_600_000, attempts: 33 };
-/** Receivers that are spoken to at the same time. */
+/** Receivers that are spoken to at the same time: in all, and of one project, whose hanging ones must leave room for others. */
 const MOST_LANES = 32;
+const MOST_LANES_OF_A_PROJECT = 16;
 /** Milliseconds beyond the answer's limit until a claim is somebody else's. */
 const LEASE = 30_000;
 /** Days that deliveries are kept once they have ended, and milliseconds between looks for older ones. */
@@ -68,7 +69,8 @@ export interface DelivererOptions {
 export class WebhookDeliverer {
   readonly #options: DelivererOptions;
   readonly #times: WebhookTimes;
-  readonly #lanes = new Map<string, Promise<void>>();
+  /** Under way, by webhook. */
+  readonly #lanes = new Map<string, { project: string; done: Promise<void> }>();
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #purged = 0;
@@ -86,7 +88,7 @@ export class WebhookDeliverer {
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#running;
-    await Promise.all(this.#lanes.values());
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.done));
   }
 
   async #run(): Promise<void> {
@@ -104,12 +106,14 @@ export class WebhookDeliverer {
   async #look(): Promise<void> {
     const { db } = this.#options;
     while (await makeDeliveries(db, (event) => ({ ...eventToWire(event) }))) if (this.#stop.signal.aborted) return;
-    for (const id of await dueWebhooks(db, MOST_LANES)) {
-      if (this.#lanes.has(id) || this.#lanes.size >= MOST_LANES || this.#stop.signal.aborted) continue;
-      const lane = this.#empty(id)
+    const passed = { webhooks: [...this.#lanes.keys()], projects: this.#fullProjects() };
+    for (const { id, project_id: project } of await dueWebhooks(db, MOST_LANES, passed)) {
+      if (this.#stop.signal.aborted || this.#lanes.size >= MOST_LANES) break;
+      if (this.#lanesOf(project) >= MOST_LANES_OF_A_PROJECT) continue;
+      const done = this.#empty(id)
         .catch((error: unknown) => this.#options.log.warn({ err: error, webhook: id }, 'a webhook waits'))
         .finally(() => this.#lanes.delete(id));
-      this.#lanes.set(id, lane);
+      this.#lanes.set(id, { project, done });
     }
     if (Date.now() - this.#purged > PURGE_EVERY) {
       this.#purged = Date.now();
@@ -117,9 +121,22 @@ export class WebhookDeliverer {
     }
   }
 
-  /** Sends what is due to one receiver, until it fails: the rest waits for the next look then. */
+  #lanesOf(project: string): number {
+    return [...this.#lanes.values()].filter((lane) => lane.project === project).length;
+  }
+
+  #fullProjects(): string[] {
+    const projects = new Set([...this.#lanes.values()].map((lane) => lane.project));
+    return [...projects].filter((project) => this.#lanesOf(project) >= MOST_LANES_OF_A_PROJECT);
+  }
+
+  /**
+   * Sends what is due to one receiver, until it fails or has had its time: the rest waits for its next turn then, so that
+   * one that is slow and never through makes room for others.
+   */
   async #empty(webhookId: string): Promise<void> {
-    for (let going = true; going && !this.#stop.signal.aborted; ) {
+    const end = performance.now() + this.#times.answer;
+    for (let going = true; going && performance.now() < end && !this.#stop.signal.aborted; ) {
       const delivery = await claimDelivery(this.#options.db, webhookId, this.#times.answer + LEASE);
       if (delivery === undefined) return;
       going = await this.#deliver(delivery);
