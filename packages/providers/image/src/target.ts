@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { open, readdir, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
+import { link, open, readdir, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createImage, type DiskAddress, imageArguments, inspectImage, runTool, serveImage } from '@godwit/disk';
 import { GodwitError } from '@godwit/domain';
@@ -22,6 +22,7 @@ import { makeMarked, readMark } from './mark.ts';
 import {
   diskFileName,
   movedPath,
+  type Replica,
   removeReplica,
   replicaFolder,
   replicaHandle,
@@ -108,7 +109,7 @@ async function createDisks(
     if (ctx.signal.aborted) throw new GodwitError('CANCELED', ctx.endpoint);
     const known = existing.find((disk) => disk.id === id);
     if (known !== undefined) {
-      disks.push(await keepDisk(root, known, size));
+      disks.push(await keepDisk(ctx, root, known, size));
       continue;
     }
     await makeMarked(join(root, folder), { kind: 'replica', key: request.key, transfer: request.transfer });
@@ -129,8 +130,10 @@ async function createDisk(
   for (const format of diskFormats) {
     const path = `${stem}.${format}`;
     if ((await statOrNull(join(root, path))) === null) continue;
+    // The same file, where its maker died before it had but one name.
+    await rm(`${join(root, path)}.partial`, { force: true });
     const disk = { id, size: 0, zeroed: false, handle: replicaHandle(path, format, request.key) };
-    const kept = await keepDisk(root, disk, size);
+    const kept = await keepDisk(ctx, root, disk, size);
     await ctx.ledger.made(await ctx.ledger.intend('disk', path, disk.handle, 'transfer'));
     return { ...kept, zeroed: await isUntouched(join(root, path), format) };
   }
@@ -143,9 +146,32 @@ async function createDisk(
   await rm(movedPath(file), { force: true });
   if (wanted.format === 'raw') await createRaw(partial, size, `replica disk ${id}`);
   else await createImage(partial, 'qcow2', size);
-  await rename(partial, file);
+  const isOurs = await appears(partial, file);
   await ctx.ledger.made(entry);
-  return { id, size, zeroed: true, handle };
+  if (isOurs) return { id, size, zeroed: true, handle };
+  return await keepDisk(ctx, root, { id, size: 0, zeroed: false, handle }, size);
+}
+
+/**
+ * Gives a new disk its name. False: another one has it. Whoever stood still since it looked must not put an empty disk in
+ * the place of the one that its successor made, and proved.
+ */
+async function appears(partial: string, file: string): Promise<boolean> {
+  try {
+    await link(partial, file);
+  } catch (error) {
+    const code = errorCode(error) ?? '';
+    if (code === 'EEXIST') {
+      await rm(partial, { force: true });
+      return false;
+    }
+    // File systems without hard links.
+    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(code)) throw error;
+    await rename(partial, file);
+    return true;
+  }
+  await rm(partial, { force: true });
+  return true;
 }
 
 async function createRaw(path: string, size: number, object: string): Promise<void> {
@@ -166,7 +192,7 @@ async function createRaw(path: string, size: number, object: string): Promise<vo
 }
 
 /** A disk of an earlier execution, grown where the source grew. */
-async function keepDisk(root: string, disk: TargetDisk, size: number): Promise<TargetDisk> {
+async function keepDisk(ctx: ProviderContext, root: string, disk: TargetDisk, size: number): Promise<TargetDisk> {
   const replica = await replicaOf(root, disk);
   await requireReplica(replica);
   const present =
@@ -179,13 +205,23 @@ async function keepDisk(root: string, disk: TargetDisk, size: number): Promise<T
   }
   if (present >= size) return { ...disk, size: present, zeroed: false };
   if (replica.format === 'raw') {
-    await truncate(replica.file, size);
+    await growRaw(ctx, replica, size);
   } else {
     const args = ['resize', '-q', ...imageArguments(replica.file, 'qcow2'), String(size)];
     const result = await runTool('qemu-img', args, replica.object);
     if (result.code !== 0) throw new GodwitError('DISK_GREW', replica.object, { was: present, is: size });
   }
   return { ...disk, size, zeroed: false };
+}
+
+/** Under the lease: who stood still since it looked would cut off what a later run let the disk grow by. */
+async function growRaw(ctx: ProviderContext, replica: Replica, size: number): Promise<void> {
+  const lease = await takeLease(replica.file, replica.object, ctx.signal);
+  try {
+    if ((await stat(replica.file)).size < size) await truncate(replica.file, size);
+  } finally {
+    await lease.release();
+  }
 }
 
 /** True when nothing was ever written: the file is one hole. */

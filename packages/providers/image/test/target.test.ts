@@ -4,9 +4,10 @@ import { mkdir, readdir, readFile, rename, rm, stat, truncate, utimes, writeFile
 import { join } from 'node:path';
 import { openDisk } from '@godwit/disk';
 import type { InstanceInfo } from '@godwit/domain';
-import type { DeployRequest, TargetDisk, TargetRequest } from '@godwit/provider';
+import type { DeployRequest, Ledger, TargetDisk, TargetRequest } from '@godwit/provider';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { imageProvider } from '../src/index.ts';
+import { takeLease } from '../src/lease.ts';
 import { Folder } from './folder.ts';
 import { readAll } from './reading.ts';
 
@@ -226,6 +227,29 @@ describe.each(['raw', 'qcow2'])('%s replica disks', (format) => {
     expect(await readdir(folder.path)).toEqual(['.godwit']);
   });
 
+  test('are not replaced by the empty ones of a worker that stood still since it announced them', async () => {
+    const ctx = folder.context();
+    const ledger: Ledger = {
+      made: (id) => ctx.ledger.made(id),
+      removed: (kind, name) => ctx.ledger.removed(kind, name),
+      intend: async (...announced) => {
+        const entry = await ctx.ledger.intend(...announced);
+        if ((await readdir(folder.path, { recursive: true })).some((name) => name.endsWith(format))) return entry;
+        await fill(await target.createDisks(ctx, request(format), []), 0x68);
+        return entry;
+      },
+    };
+    const disks = await target.createDisks({ ...ctx, ledger }, request(format), []);
+    expect(disks.map(({ size, zeroed }) => [size, zeroed])).toEqual([
+      [2 * MIB, false],
+      [3 * MIB + 512, false],
+      [MIB, false],
+    ]);
+    const deployed = await target.deployInstance(ctx, deployment(disks));
+    const read = await readAll(folder, deployed.id);
+    for (const bytes of Object.values(read)) expect(bytes.every((byte) => byte === 0x68)).toBe(true);
+  });
+
   test('shut out a worker that was killed, and wait for one that is merely stopped', async () => {
     const ctx = folder.context();
     const disks = await target.createDisks(ctx, request(format), []);
@@ -286,6 +310,20 @@ describe('a folder as a target', () => {
       code: 'CONFLICT',
       message: expect.stringMatching(/gone/),
     });
+  });
+
+  test('lets a raw disk grow when nobody else may write to it', async () => {
+    const ctx = folder.context();
+    const disks = await target.createDisks(ctx, request(), []);
+    const file = folder.at(String(disks[0]!.handle.path));
+    const grown = structuredClone(request());
+    grown.instance.devices.disks[0]!.size_bytes = 4 * MIB;
+    const lease = await takeLease(file, 'replica disk', ctx.signal);
+    await expect(target.createDisks(ctx, grown, disks)).rejects.toMatchObject({ code: 'DISK_BUSY' });
+    expect((await stat(file)).size).toBe(2 * MIB);
+    await lease.release();
+    expect((await target.createDisks(ctx, grown, disks))[0]).toMatchObject({ size: 4 * MIB });
+    expect((await stat(file)).size).toBe(4 * MIB);
   });
 
   test('says that a replica disk was cut short, instead of growing it with zeroes', async () => {
