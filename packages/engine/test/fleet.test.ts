@@ -31,8 +31,8 @@ async function startAll(): Promise<Run[]> {
   for (let n = 0; n < EXECUTIONS; n += 1) {
     const instance = `vm${n}`;
     it.instance('src', instance, { vda: sparseBytes(DISK), vdb: sparseBytes(DISK) });
-    // Slow enough to be caught in the middle.
-    const options = JSON.stringify({ rate_limit: DISK / 2 });
+    // Slow enough to be caught in the middle, and for none to end before the last has begun.
+    const options = JSON.stringify({ rate_limit: DISK / 64 });
     const transfer = await it.transfer(origin, destination, [instance], { options });
     const { executionId } = await it.engine.executeTransfer({ transferId: transfer.id });
     runs.push({ transfer, instance, executionId });
