@@ -23,8 +23,8 @@ test('a leak of 1 MiB a minute is seen in ten minutes below the ups and downs of
 test('a real process that loses 1 MiB a minute is found out by what its collections leave, and one that loses nothing is not', () => {
   const program = path.join(import.meta.dirname, 'leaking-process.ts');
   const growth = (lost: number): number => {
-    // The flag with which the API runs.
-    const args = ['--max-semi-space-size=4', '--expose-gc', program, '60', String(lost), '10'];
+    // The flag with which the API runs, and less to keep: of 60 MiB the leak is 1.10 to 1.12 times, of 30 it is 1.16 to 1.19.
+    const args = ['--max-semi-space-size=4', '--expose-gc', program, '30', String(lost), '10'];
     const run = spawnSync(process.execPath, args, { encoding: 'utf8' });
     expect(run.status, run.stderr).toBe(0);
     const samples = run.stdout.trim().split('\n').map(Number);
