@@ -149,11 +149,6 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
       const cmp = spawnSync('cmp', [path.join(vm, `${disk.name}.raw`), copy], { encoding: 'utf8' });
       if (cmp.status !== 0) report.different.push(`${disk.name}: ${cmp.stdout}${cmp.stderr}`);
     }
-    const wanted = new Set(disks.map((disk) => found.find((file) => path.basename(file).startsWith(disk.name))));
-    const descriptions = /\/web01\/(web01\.(ovf|xml)|\.godwit(-origins)?\.json)$/;
-    const alien = found.filter((file) => !wanted.has(file) && !descriptions.test(file));
-    const made = new Set(disks.map((disk) => path.join(vm, `${disk.name}.raw`)));
-    report.strays = [...alien, ...findFiles(source).filter((file) => !made.has(file))];
     const alive = async (): Promise<string[]> => {
       const rows = await godwit.get<{ kind: string; name: string; keep: string }[]>('GET', '/ledger', 'ledger');
       return rows.filter((row) => row.keep === 'execution').map((row) => `${row.kind} ${row.name}`);
@@ -161,6 +156,12 @@ export async function rootRun(request: RootRequest): Promise<RootReport> {
     // The reaper works behind the run: what it needs is a moment, not luck.
     await godwit.until('reaped', async () => (await alive()).length === 0, 60_000).catch(() => undefined);
     report.leftovers = await alive();
+    // After it: what a kill left is a file until it is reaped.
+    const wanted = new Set(disks.map((disk) => found.find((file) => path.basename(file).startsWith(disk.name))));
+    const descriptions = /\/web01\/(web01\.(ovf|xml)|\.godwit(-origins)?\.json)$/;
+    const alien = findFiles(target).filter((file) => !wanted.has(file) && !descriptions.test(file));
+    const made = new Set(disks.map((disk) => path.join(vm, `${disk.name}.raw`)));
+    report.strays = [...alien, ...findFiles(source).filter((file) => !made.has(file))];
     return report;
   } finally {
     await godwit.stop();
