@@ -14,7 +14,7 @@ import {
 import type { CliContext } from './context.ts';
 import { describeFailure, exitCodeOf } from './failure.ts';
 import { loadRoutes } from './nouns.ts';
-import { UsageError } from './usage-error.ts';
+import { nearest, UsageError } from './usage-error.ts';
 
 /** The application for one command line. */
 export async function buildGodwit(
@@ -122,7 +122,8 @@ function streams(context: CliContext) {
 function parsingMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof FlagNotFoundError) {
-    return `Unknown option --${error.input}.${didYouMean(error.corrections.map(optionName))}`;
+    const corrections = error.corrections.map(optionName).filter((name) => isAlike(error.input, name.slice(2)));
+    return `Unknown option --${error.input}.${didYouMean(corrections)}`;
   }
   if (error instanceof ArgumentParseError) {
     const reason = error.exception instanceof Error ? error.exception.message : String(error.exception);
@@ -136,6 +137,11 @@ function parsingMessage(error: unknown): string {
 /** As it is typed: the library suggests its own names, `originEndpoint` for `--origin-endpoint`. */
 function optionName(name: string): string {
   return name.startsWith('-') ? name : `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** The library takes `--enabled` for what was meant by `--name`. */
+function isAlike(input: string, option: string): boolean {
+  return option.includes(input) || nearest(input, [option]) !== undefined;
 }
 
 function didYouMean(corrections: readonly string[]): string {

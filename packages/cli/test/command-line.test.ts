@@ -89,6 +89,8 @@ describe('a wrong command line ends with 2 and says what was probably meant', ()
     [['endpoint', 'lst'], 'Did you mean "list"?'],
     [['endpoint', 'list', '--formt', 'json'], 'Did you mean "--format"?'],
     [['transfer', 'create', '--orgin-endpoint', 'a'], 'Did you mean "--origin-endpoint"?'],
+    [['region', 'create', '--name', 'a'], 'Unknown option --name.\nTry'],
+    [['transfer', 'create', '--network', 'a'], 'Did you mean "--network-map"?'],
     [['endpoint', 'list', '-f', 'jsn'], 'did you mean "json"?'],
     [['endpoint', 'list', '--os-clod', 'lab'], 'Did you mean "--os-cloud"?'],
     [['endpoint', 'create', '--name', 'lab'], '--provider'],

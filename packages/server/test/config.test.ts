@@ -1,8 +1,10 @@
-import { homedir } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { GodwitError } from '@godwit/domain';
 import { describe, expect, it } from 'vitest';
 import { localUrl, readConfig, SETTINGS_HELP } from '../src/config.ts';
+import { readPolicies } from '../src/keystone/settings.ts';
 
 describe('the settings', () => {
   it('have defaults, and an empty variable counts as unset', () => {
@@ -80,5 +82,26 @@ describe('the settings', () => {
   it('give a URL that a client on this machine can use', () => {
     expect(localUrl({ host: '0.0.0.0', port: 7000 })).toBe('http://127.0.0.1:7000');
     expect(localUrl({ host: '::1', port: 7000 })).toBe('http://[::1]:7000');
+  });
+});
+
+describe('files in the home', () => {
+  it('that are no YAML are refused with the place, without what stands there', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'gwy-'));
+    try {
+      const file = path.join(folder, 'policy.yaml');
+      writeFileSync(file, '"migration:regions:create": "role:admin"\n"migration:regions:update": [hunter2\n');
+      let refusal: unknown;
+      try {
+        readPolicies(file);
+      } catch (error) {
+        refusal = error;
+      }
+      expect(refusal).toMatchObject({ code: 'CONFIG_INVALID', object: file });
+      expect((refusal as GodwitError).message).toMatch(/no YAML: look at line [23], column \d+/);
+      expect((refusal as GodwitError).explain()).not.toContain('hunter2');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -97,7 +97,7 @@ export class Policy {
     );
     for (const name of Object.keys(changes)) {
       if (!Object.hasOwn(DEFAULT_POLICIES, name) && !referred.has(name))
-        throw wrong(name, 'nothing asks for this rule');
+        throw wrong(name, 'nothing asks for this rule; docs/identity.md lists the labels');
     }
     for (const [name, text] of Object.entries(all))
       this.#checks.set(

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { GodwitError } from '@godwit/domain';
-import { parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
 
 /** How Godwit speaks to Keystone for itself: GODWIT_HOME/keystone.yaml, readable by its owner alone. */
 export interface KeystoneSettings {
@@ -59,9 +59,10 @@ function readMap(file: string, fallback?: Record<string, unknown>): Record<strin
   let content: unknown;
   try {
     content = parse(text) ?? {};
-  } catch {
+  } catch (error) {
     // The parser's message quotes the line, and that may hold a secret.
-    throw wrong(file, 'it is no YAML');
+    const at = error instanceof YAMLParseError ? error.linePos?.[0] : undefined;
+    throw wrong(file, `it is no YAML${at === undefined ? '' : `: look at line ${at.line}, column ${at.col}`}`);
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content)) throw wrong(file, 'it must be a map');
   return content as Record<string, unknown>;
