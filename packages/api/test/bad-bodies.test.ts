@@ -163,4 +163,32 @@ describe('a bad body is refused in the documented shape', () => {
     expect(asked.length).toBeGreaterThan(400);
     await askAll(asked);
   });
+
+  test('when a text for people is longer than anybody reads', async () => {
+    const project_id = api.admin.projectId;
+    const id = await api.endpoint(api.admin, 'noted');
+    const ends = { origin_endpoint_id: id, destination_endpoint_id: id, instances: ['web01'] };
+    const transfer = await api.transfer(api.admin, 'noted');
+    const pool = { name: 'p', endpoint_id: id, os_type: 'linux', platform: 'source', environment_options: {} };
+    const bodies = (text: string) =>
+      [
+        ['POST', '/v1/transfers', { transfer: { ...ends, notes: text } }],
+        ['PUT', `/v1/transfers/${transfer}`, { transfer: { notes: text } }],
+        ['POST', '/v1/migrations', { migration: { ...ends, notes: text } }],
+        ['POST', '/v1/minion_pools', { minion_pool: { ...pool, notes: text } }],
+        ['POST', '/v1/endpoints', { endpoint: { name: 'e', type: 'folder', connection_info: {}, description: text } }],
+        ['PUT', `/v1/endpoints/${id}`, { endpoint: { description: text } }],
+        ['POST', '/v1/regions', { region: { name: 'r', description: text } }],
+        ['POST', '/identity/v3/projects', { project: { name: 'q', description: text } }],
+        ['PUT', `/v1/${project_id}/endpoints/${id}`, { endpoint: { description: text } }],
+      ] as const;
+    for (const [method, path, body] of bodies('x'.repeat(65_536))) {
+      const answer = await api.admin.request(method, path, body);
+      const { message } = answer.json().error;
+      expect([path, answer.statusCode, message]).toEqual([path, 400, expect.stringContaining('more than 65535')]);
+    }
+    const whole = 'ü'.repeat(65_535);
+    const kept = await api.admin.put(`/endpoints/${id}`, { endpoint: { description: whole } });
+    expect(kept.json().endpoint.description).toBe(whole);
+  });
 });

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import { FreeObject, Nullable, Open, StringMap } from '../schemas/json.ts';
+import { FreeObject, FreeText, Nullable, Open, StringMap } from '../schemas/json.ts';
 import { StorageMappings } from '../schemas/transfer.ts';
 
 /** An object of the older dialect; its keys are those of the current one, renamed. */
@@ -34,7 +34,7 @@ export const MigrationCreate = Open(
       destination_environment: Type.Optional(Nullable(FreeObject())),
       network_map: Type.Optional(Nullable(FreeObject())),
       storage_mappings: Type.Optional(Nullable(StorageMappings)),
-      notes: text,
+      notes: Type.Optional(Nullable(FreeText)),
       skip_os_morphing: flag,
       replication_count: Type.Optional(Nullable(Type.Integer({ description: '1 to 10, default 2' }))),
       shutdown_instances: flag,

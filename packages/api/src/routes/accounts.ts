@@ -8,6 +8,7 @@ import { assignmentsDocument, projectDocument, rolesDocument, userDocument } fro
 import type { LocalAuthenticator } from '../identity/local-authenticator.ts';
 import { single } from '../list-query.ts';
 import { badRequest, taken } from '../request-error.ts';
+import { FreeText } from '../schemas/json.ts';
 import { NoContent, Params, Query } from '../schemas/params.ts';
 
 const Document = Type.Unsafe<object>({ type: 'object', additionalProperties: true });
@@ -25,7 +26,7 @@ const UserUpdate = Type.Object(
   { user: Type.Object({ name: Type.Optional(name), password: Type.Optional(password), ...userFields }, open) },
   { title: 'UserUpdate', examples: [{ user: { enabled: false } }] },
 );
-const projectFields = { description: Type.Optional(Type.Union([Type.String(), Type.Null()])), enabled: flag };
+const projectFields = { description: Type.Optional(Type.Union([FreeText, Type.Null()])), enabled: flag };
 const ProjectCreate = Type.Object(
   { project: Type.Object({ name, ...projectFields }, open) },
   { title: 'ProjectCreate', examples: [{ project: { name: 'tenant', description: 'the second floor' } }] },

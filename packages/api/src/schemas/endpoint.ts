@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import { common, commonExample, Exact, FreeObject, Id, Nullable, Open } from './json.ts';
+import { common, commonExample, Exact, FreeObject, FreeText, Id, Nullable, Open } from './json.ts';
 
 const ConnectionInfo = FreeObject(
   'What the provider needs to connect, by its schema (GET /providers/{platform}/schemas/16). Secret fields are taken once and never shown again',
@@ -45,7 +45,7 @@ export const EndpointCreate = Type.Object(
       name: Type.String({ minLength: 1, maxLength: 255 }),
       type: Type.String({ minLength: 1, maxLength: 255 }),
       connection_info: ConnectionInfo,
-      description: Type.Optional(Nullable(Type.String())),
+      description: Type.Optional(Nullable(FreeText)),
       mapped_regions: Type.Optional(Nullable(Type.Array(Type.String()))),
     }),
   },
@@ -63,7 +63,7 @@ export const EndpointUpdate = Open(
   {
     endpoint: Open('EndpointUpdateBody', {
       name: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
-      description: Type.Optional(Nullable(Type.String())),
+      description: Type.Optional(Nullable(FreeText)),
       connection_info: Type.Optional(ConnectionInfo),
       mapped_regions: Type.Optional(Nullable(Type.Array(Type.String()))),
     }),

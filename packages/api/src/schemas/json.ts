@@ -58,6 +58,9 @@ export function Open<P extends Record<string, TSchema>>(title: string, propertie
   return Type.Object(properties, { title, additionalProperties: true, ...options });
 }
 
+/** What people write for people, in bodies: as much as a text column of the original holds. */
+export const FreeText = Type.String({ maxLength: 65_535 });
+
 export const Id = Type.String({ description: 'UUID', examples: ['6f1c2a4e-52b1-4c8e-9f0a-2d0c0c6f4b11'] });
 
 /** Naive UTC with six digits and no zone, as the contract has it. */

@@ -1,6 +1,6 @@
 import { EVENT_LEVELS } from '@godwit/domain';
 import { type Static, Type } from 'typebox';
-import { common, commonExample, Exact, FreeObject, Id, Nullable, OneOf, Open, Timestamp } from './json.ts';
+import { common, commonExample, Exact, FreeObject, FreeText, Id, Nullable, OneOf, Open, Timestamp } from './json.ts';
 
 const Machine = Exact('MinionMachine', {
   ...common,
@@ -100,7 +100,7 @@ const settings = {
   maximum_minions: Type.Optional(Nullable(Type.Integer({ description: 'Default: minimum_minions' }))),
   minion_max_idle_time: Type.Optional(Nullable(Type.Integer({ description: 'Seconds; default 1' }))),
   minion_retention_strategy: Type.Optional(Nullable(Type.String({ description: 'delete (default) or poweroff' }))),
-  notes: Type.Optional(Nullable(Type.String())),
+  notes: Type.Optional(Nullable(FreeText)),
 };
 
 export const MinionPoolCreate = Open(

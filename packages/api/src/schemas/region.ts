@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import { common, commonExample, Exact, Id, Nullable, Open } from './json.ts';
+import { common, commonExample, Exact, FreeText, Id, Nullable, Open } from './json.ts';
 
 export const Region = Exact(
   'Region',
@@ -36,7 +36,7 @@ export const RegionCreate = Open(
   {
     region: Open('RegionCreateBody', {
       name: Type.String({ minLength: 1, maxLength: 255 }),
-      description: Type.Optional(Nullable(Type.String())),
+      description: Type.Optional(Nullable(FreeText)),
       enabled: Type.Optional(Nullable(Type.Boolean({ description: 'Default true' }))),
     }),
   },
@@ -47,7 +47,7 @@ export const RegionUpdate = Open(
   {
     region: Open('RegionUpdateBody', {
       name: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
-      description: Type.Optional(Nullable(Type.String())),
+      description: Type.Optional(Nullable(FreeText)),
       enabled: Type.Optional(Type.Boolean()),
     }),
   },

@@ -1,7 +1,7 @@
 import { EXECUTION_STATUSES, TRANSFER_SCENARIOS } from '@godwit/domain';
 import { type Static, Type } from 'typebox';
 import { Execution } from './execution.ts';
-import { common, commonExample, Exact, FreeObject, Id, Nullable, OneOf, Open, StringMap } from './json.ts';
+import { common, commonExample, Exact, FreeObject, FreeText, Id, Nullable, OneOf, Open, StringMap } from './json.ts';
 
 export const StorageMappings = Type.Object(
   {
@@ -112,7 +112,7 @@ const settings = {
   destination_environment: Type.Optional(Nullable(FreeObject())),
   network_map: Type.Optional(Nullable(FreeObject())),
   storage_mappings: Type.Optional(Nullable(StorageMappings)),
-  notes: Type.Optional(Nullable(Type.String())),
+  notes: Type.Optional(Nullable(FreeText)),
   origin_minion_pool_id: Type.Optional(Nullable(Type.String())),
   destination_minion_pool_id: Type.Optional(Nullable(Type.String())),
   instance_osmorphing_minion_pool_mappings: Type.Optional(Nullable(StringMap())),
