@@ -1,4 +1,4 @@
-import { isUnavailable } from '@godwit/store';
+import { isExhausted, isUnavailable } from '@godwit/store';
 import type { WorkerContext } from './worker-context.ts';
 
 interface Round {
@@ -54,7 +54,7 @@ export class Rounds {
     try {
       await round.work();
     } catch (error) {
-      const level = isUnavailable(error) ? 'debug' : 'warn';
+      const level = isUnavailable(error) && !isExhausted(error) ? 'debug' : 'warn';
       this.#worker.log[level]({ err: error, round: round.name }, 'a round failed');
     }
     round.running = false;

@@ -142,6 +142,11 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
+/** True when the server is there but out of connections, disk or memory: it is waited for, and somebody has to make room. */
+export function isExhausted(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('53');
+}
+
 /** SQLSTATE of a violated unique index. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
   if (!(error instanceof Error) || !('code' in error) || error.code !== '23505') return false;

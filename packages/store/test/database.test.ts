@@ -10,6 +10,7 @@ import {
   databaseError,
   getSetting,
   inTransaction,
+  isExhausted,
   isUnavailable,
   listen,
   putSetting,
@@ -55,6 +56,7 @@ describe('the connection', () => {
     const away = await sql`select 1`.execute(nowhere.db).catch((error: unknown) => error);
     await nowhere.close();
     expect(isUnavailable(away)).toBe(true);
+    expect(isExhausted(away)).toBe(false);
     expect(isUnavailable(await readFile('/nowhere').catch((error: unknown) => error))).toBe(false);
   });
 
@@ -69,6 +71,7 @@ describe('the connection', () => {
       await few.close();
       expect(refused).toMatchObject({ code: '53300' });
       expect(isUnavailable(refused)).toBe(true);
+      expect(isExhausted(refused)).toBe(true);
       expect(databaseError(refused)).toMatchObject({ code: 'DATABASE_UNAVAILABLE', kind: 'retryable' });
     } finally {
       await sql`drop role ${sql.id(role)}`.execute(database.db);
