@@ -13,6 +13,7 @@ const longest = [
   'server/test/server.test.ts',
   'libvirt/test/conformance-socket-raw.libvirt.test.ts',
   'spine/trouble.test.ts',
+  'spine/former-writer.test.ts',
   'engine/test/rounds.test.ts',
   'engine/test/crash.test.ts',
   'libvirt/test/source.libvirt.test.ts',
