@@ -1,11 +1,7 @@
-import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, type FileHandle, open, readFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { Guest } from './guest-build.ts';
-
-const exec = promisify(execFile);
 
 /** How the guest is wired into a domain. */
 export interface GuestDomain {
@@ -16,13 +12,14 @@ export interface GuestDomain {
   /** libvirt network of its NIC; absent: a user-mode NIC that leads nowhere. */
   network?: string;
   mac?: string;
-  /** Default `qemu` (emulation); see {@link usableKvm}. */
-  type?: 'kvm' | 'qemu';
   /** MiB. Default 256. */
   memory?: number;
 }
 
-/** Domain XML of the guest: disks `vda` to `vdd` in the order boot, data, work, archive. */
+/**
+ * Domain XML of the guest, run by emulation: a /dev/kvm that makes a virtual CPU may still not get a guest through its boot
+ * loader (nested and paravirtual KVM). Disks `vda` to `vdd` in the order boot, data, work, archive.
+ */
 export function guestDomainXml(domain: GuestDomain): string {
   const disks = domain.guest.disks.map(
     ({ path, format }, index) => `    <disk type='file' device='disk'>
@@ -36,13 +33,12 @@ export function guestDomainXml(domain: GuestDomain): string {
     domain.network === undefined
       ? `<interface type='user'>${mac}<model type='virtio'/></interface>`
       : `<interface type='network'>${mac}<source network='${domain.network}'/><model type='virtio'/></interface>`;
-  return `<domain type='${domain.type ?? 'qemu'}'>
+  return `<domain type='qemu'>
   <name>${domain.name}</name>
   <memory unit='MiB'>${domain.memory ?? 256}</memory>
   <vcpu>1</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type></os>
   <features><acpi/></features>
-  ${domain.type === 'kvm' ? "<cpu mode='host-passthrough'/>" : ''}
   <devices>
 ${disks.join('\n')}
     ${nic}
@@ -191,31 +187,4 @@ export async function takeOutput(terminal: FileHandle): Promise<string> {
 
 function occurrences(text: string, part: string): number {
   return text.split(part).length - 1;
-}
-
-/** True when QEMU can really run a virtual CPU with KVM here: a /dev/kvm that opens may not work. */
-export async function usableKvm(): Promise<boolean> {
-  try {
-    await access('/dev/kvm', constants.R_OK | constants.W_OK);
-    const probe = [
-      '-accel',
-      'kvm',
-      '-cpu',
-      'host',
-      '-M',
-      'q35',
-      '-display',
-      'none',
-      '-nodefaults',
-      '-S',
-      '-monitor',
-      'stdio',
-    ];
-    const running = exec('qemu-system-x86_64', probe, { timeout: 10_000 });
-    running.child.stdin?.end('quit\n');
-    await running;
-    return true;
-  } catch {
-    return false; // no device, no right to it, or QEMU aborted: all mean emulation
-  }
 }

@@ -17,6 +17,12 @@ export type ServiceType = 'identity' | 'compute' | 'image' | 'network' | 'volume
 /** What OpenStack answers: objects whose fields a test knows. */
 export type Json = { [key: string]: unknown };
 
+/**
+ * Keystone's server closes a connection after each answer without saying so: a request that follows an answer without a body
+ * at once would now and then be sent on a connection that is about to be reset.
+ */
+export const oneRequest = { connection: 'close' };
+
 const headers: Partial<Record<ServiceType, string>> = { compute: 'compute 2.90', volumev3: 'volume 3.70' };
 
 /** An answer of 400 and above. */
@@ -62,7 +68,7 @@ export class CloudApi {
     const domain = { name: credentials.domain };
     const answer = await fetch(`${credentials.authUrl}/auth/tokens`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { ...oneRequest, 'content-type': 'application/json' },
       body: JSON.stringify({
         auth: {
           identity: {
@@ -92,6 +98,7 @@ export class CloudApi {
     const answer = await fetch(this.url(service) + route, {
       method,
       headers: {
+        ...oneRequest,
         'x-auth-token': this.token,
         ...(version === undefined ? {} : { 'openstack-api-version': version }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { CloudApi, CloudApiError, type Credentials, type Json } from './cloud-api.ts';
+import { CloudApi, CloudApiError, type Credentials, type Json, oneRequest } from './cloud-api.ts';
 import type { Cloud } from './clouds.ts';
 
 const exec = promisify(execFile);
@@ -149,7 +149,7 @@ export async function createTenant(cloud: Cloud, label: string, options: TenantO
       await admin.call('identity', 'DELETE', await assignment(user, role, project));
     },
     revokeToken: async (token) => {
-      const headers = { 'x-auth-token': admin.token, 'x-subject-token': token };
+      const headers = { ...oneRequest, 'x-auth-token': admin.token, 'x-subject-token': token };
       const answer = await fetch(`${cloud.authUrl}/auth/tokens`, { method: 'DELETE', headers });
       if (answer.status !== 204) throw new CloudApiError('DELETE /auth/tokens', answer.status, await answer.text());
     },
