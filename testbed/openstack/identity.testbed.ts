@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,6 +20,8 @@ let other: Tenant;
 let service: CloudApi;
 let server: ChildProcess;
 let url: string;
+/** The way from Godwit to Keystone, which a test can break. */
+let road: Road;
 
 beforeAll(async () => {
   const { src } = await runningClouds(inject('cloudsInstance'));
@@ -35,9 +37,10 @@ beforeAll(async () => {
     'application_credential',
     { application_credential: { name: 'godwit' } },
   );
+  road = await openRoad(src.authUrl);
   writeFileSync(
     path.join(home, 'keystone.yaml'),
-    `auth_url: ${src.authUrl}\napplication_credential_id: ${credential.id}\napplication_credential_secret: ${credential.secret}\n`,
+    `auth_url: ${road.url}\napplication_credential_id: ${credential.id}\napplication_credential_secret: ${credential.secret}\n`,
     { mode: 0o600 },
   );
   mkdirSync(path.join(home, 'vms'));
@@ -62,10 +65,51 @@ afterAll(async () => {
     server.kill('SIGTERM');
     await ended;
   }
+  road?.close();
   await one?.remove();
   await other?.remove();
   rmSync(home, { recursive: true, force: true });
 });
+
+interface Road {
+  /** Where Keystone is at this end. */
+  url: string;
+  /** Resets the next so many connections as soon as a request came through them. */
+  breakNext(connections: number): void;
+  /** Connections that were reset. */
+  broken(): number;
+  close(): void;
+}
+
+async function openRoad(authUrl: string): Promise<Road> {
+  const { hostname, port, pathname } = new URL(authUrl);
+  let toBreak = 0;
+  let broken = 0;
+  const relay = createServer((near) => {
+    near.on('error', () => undefined);
+    if (toBreak > 0) {
+      toBreak -= 1;
+      near.once('data', () => {
+        broken += 1;
+        near.resetAndDestroy();
+      });
+      return;
+    }
+    const far = connect(Number(port), hostname);
+    far.on('error', () => near.destroy());
+    near.on('close', () => far.destroy());
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(relay.address() as AddressInfo).port}${pathname}`,
+    breakNext: (connections) => {
+      toBreak = connections;
+    },
+    broken: () => broken,
+    close: () => relay.close(),
+  };
+}
 
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
@@ -180,10 +224,24 @@ describe('behind a Keystone', () => {
     for (const token of ['nonsense', one.api.token.slice(0, -8), `${one.api.token}x`]) {
       const answer = await call(token, 'GET', '/transfers');
       expect(answer.status).toBe(401);
-      expect(answer.headers.get('www-authenticate')).toBe(`Keystone uri="${one.cloud.authUrl}"`);
+      expect(answer.headers.get('www-authenticate')).toBe(`Keystone uri="${road.url}"`);
     }
     // The identity that it has for itself is not there.
     expect((await fetch(`${url}/identity/v3`)).status).toBe(404);
+  });
+
+  test('a connection to Keystone that breaks costs nobody his request; a Keystone that is away is said to be', async () => {
+    const fresh = await CloudApi.login(one.credentials);
+    road.breakNext(1);
+    expect((await call(fresh.token, 'GET', '/transfers')).status).toBe(200);
+    expect(road.broken()).toBe(1);
+    const second = await CloudApi.login(one.credentials);
+    road.breakNext(2);
+    const answer = await call(second.token, 'GET', '/transfers');
+    expect(answer.status).toBe(503);
+    expect(answer.text).toContain('Keystone');
+    expect(road.broken()).toBe(3);
+    expect((await call(second.token, 'GET', '/transfers')).status).toBe(200);
   });
 
   test('a tenant sees nothing of another, and an administrator of the cloud sees both', async () => {

@@ -1,6 +1,7 @@
 import type { ExternalSecrets } from '@godwit/api';
 import { GodwitError, type JsonObject } from '@godwit/domain';
 import type { KeystoneClient } from './client.ts';
+import { type Answer, send } from './request.ts';
 
 const SECRET = /^(https?:\/\/.+)\/v1\/secrets\/[0-9a-f-]{36}$/;
 /** Bytes of a payload at most. */
@@ -42,24 +43,16 @@ export class Barbican implements ExternalSecrets {
             : 'your token may not read it',
       });
     }
-    if (!answer.ok) {
+    if (answer.status !== 200) {
       throw new GodwitError('CONNECTION_FAILED', `secret ${reference}`, { reason: `it answered ${answer.status}` });
     }
-    return contentOf(await answer.text());
+    return contentOf(answer.text);
   }
 
-  async #payload(url: string, token: string | undefined, accept: string): Promise<Response> {
-    const headers = { accept };
-    if (token === undefined) return this.#keystone.asService(url, { headers });
-    try {
-      return await fetch(url, {
-        headers: { ...headers, 'x-auth-token': token },
-        signal: AbortSignal.timeout(10_000),
-        redirect: 'error',
-      });
-    } catch (error) {
-      throw GodwitError.wrap(error, 'CONNECTION_FAILED', 'the key manager');
-    }
+  async #payload(url: string, token: string | undefined, accept: string): Promise<Answer> {
+    const peer = 'the key manager';
+    if (token === undefined) return this.#keystone.asService(peer, url, { accept });
+    return send(peer, url, { headers: { accept, 'x-auth-token': token } });
   }
 }
 

@@ -1,8 +1,7 @@
 import { GodwitError } from '@godwit/domain';
+import { type Answer, send } from './request.ts';
 import type { KeystoneSettings } from './settings.ts';
 
-/** Milliseconds that a request may take. */
-const PATIENCE = 10_000;
 /** The service account's own token is renewed this many milliseconds before it ends. */
 const EARLY = 120_000;
 
@@ -36,21 +35,24 @@ export class KeystoneClient {
    * @throws GodwitError CONNECTION_FAILED, AUTHENTICATION_FAILED (of the service account)
    */
   async validate(token: string): Promise<TokenFacts | undefined> {
-    const answer = await this.asService(`${this.url}/auth/tokens`, { headers: { 'x-subject-token': token } });
+    const answer = await this.asService(this.#name(), `${this.url}/auth/tokens`, { 'x-subject-token': token });
     if (answer.status === 404 || answer.status === 401) return undefined;
-    if (!answer.ok) throw this.#failed(`it answered ${answer.status}`);
-    return ((await answer.json()) as { token: TokenFacts }).token;
+    return this.#factsIn(answer);
   }
 
-  /** A request with the service account's token; one that Keystone has forgotten is replaced once. */
-  async asService(url: string, init: { headers?: Record<string, string> } = {}): Promise<Response> {
+  /**
+   * GET with the service account's token; one that Keystone has forgotten is replaced once.
+   *
+   * @param peer whom it is sent to, for the error
+   * @throws GodwitError CONNECTION_FAILED, AUTHENTICATION_FAILED (of the service account)
+   */
+  async asService(peer: string, url: string, headers: Record<string, string>): Promise<Answer> {
     const own = await this.#token();
-    const answer = await this.#fetch(url, { ...init, headers: { ...init.headers, 'x-auth-token': own.token } });
+    const answer = await send(peer, url, { headers: { ...headers, 'x-auth-token': own.token } });
     if (answer.status !== 401) return answer;
-    await answer.body?.cancel();
     this.#own = undefined;
     const fresh = await this.#token();
-    return this.#fetch(url, { ...init, headers: { ...init.headers, 'x-auth-token': fresh.token } });
+    return send(peer, url, { headers: { ...headers, 'x-auth-token': fresh.token } });
   }
 
   /** URLs of a service in the catalog, all interfaces, without a slash at the end. */
@@ -80,7 +82,7 @@ export class KeystoneClient {
 
   async #signIn() {
     const { credentialId: id, credentialSecret: secret } = this.#settings;
-    const answer = await this.#fetch(`${this.url}/auth/tokens`, {
+    const answer = await send(this.#name(), `${this.url}/auth/tokens`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
@@ -93,16 +95,19 @@ export class KeystoneClient {
         reason: 'the application credential of keystone.yaml is not accepted',
       });
     }
-    if (!answer.ok || token === null) throw this.#failed(`it answered ${answer.status}`);
-    return { token, facts: ((await answer.json()) as { token: TokenFacts }).token };
+    if (token === null) throw this.#failed(`it answered ${answer.status} without a token`);
+    return { token, facts: this.#factsIn(answer) };
   }
 
-  async #fetch(url: string, init: RequestInit): Promise<Response> {
+  #factsIn({ status, text }: Answer): TokenFacts {
+    if (status !== 200 && status !== 201) throw this.#failed(`it answered ${status}`);
     try {
-      return await fetch(url, { ...init, signal: AbortSignal.timeout(PATIENCE), redirect: 'error' });
-    } catch (error) {
-      throw this.#failed(causeOf(error));
+      const { token } = JSON.parse(text) as { token?: TokenFacts };
+      if (typeof token?.user?.id === 'string') return token;
+    } catch {
+      // The parser's message quotes the text.
     }
+    throw this.#failed(`it answered ${status} without a word on the token`);
   }
 
   #name(): string {
@@ -112,10 +117,4 @@ export class KeystoneClient {
   #failed(reason: string): GodwitError {
     return new GodwitError('CONNECTION_FAILED', this.#name(), { reason });
   }
-}
-
-function causeOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
-  if (cause instanceof Error) return cause.message;
-  return error instanceof Error ? error.message : String(error);
 }
