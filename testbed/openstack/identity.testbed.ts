@@ -6,6 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { freePort } from '../free-port.ts';
 import { CloudApi, type Credentials } from './cloud-api.ts';
 import { runningClouds } from './clouds.ts';
 import { createTenant, type Tenant } from './tenant.ts';
@@ -109,16 +110,6 @@ async function openRoad(authUrl: string): Promise<Road> {
     broken: () => broken,
     close: () => relay.close(),
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {

@@ -3,7 +3,7 @@ import { createWriteStream, mkdtempSync, readdirSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../packages/server/test/running-server.ts';
+import { freePort } from '../free-port.ts';
 
 const repository = path.join(import.meta.dirname, '../..');
 

@@ -1,12 +1,10 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../../../testbed/free-port.ts';
 import type { SshHost } from '../src/index.ts';
 
 const exec = promisify(execFile);
@@ -71,16 +69,4 @@ export async function startSshd(more: readonly string[] = []): Promise<TestHost>
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
-}
-
-/** A port below those that the system gives out by itself: of these another could get it before it is used. */
-async function freePort(): Promise<number> {
-  const port = randomInt(20_000, 30_000);
-  const probe = createServer().listen(port, '127.0.0.1');
-  const free = await once(probe, 'listening').then(
-    () => true,
-    () => false,
-  );
-  await new Promise((resolve) => probe.close(resolve));
-  return free ? port : freePort();
 }

@@ -1,3 +1,4 @@
+// Over 400 lines: what receivers may do and what they get for it, over one API.
 import { execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { lookup } from 'node:dns/promises';

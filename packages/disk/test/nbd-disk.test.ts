@@ -1,5 +1,6 @@
 import { GodwitError } from '@godwit/domain';
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../../../testbed/free-port.ts';
 import { createImage, openDisk, openNbd, serveImage } from '../src/index.ts';
 import { exercise } from './disk-model.ts';
 import { nbdkit, scratch } from './nbdkit.ts';
@@ -141,13 +142,3 @@ describe('an NBD disk refuses', () => {
     await expect(disk.read(0, new Uint8Array(512))).rejects.toMatchObject({ code: 'CANCELED' });
   });
 });
-
-async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net');
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
-}

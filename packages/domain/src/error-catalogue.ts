@@ -126,13 +126,13 @@ export const errorCatalogue = {
     'retryable',
     503,
     'Cannot connect to {object}: {reason}',
-    'Check from the worker that the host is up, the address right and the port open; of a folder, that it exists and is mounted there.',
+    'Check from the worker (of Keystone and its key manager: from the API) that the host is up, the address right and the port open; of a folder, that it exists and is mounted there.',
   ),
   AUTHENTICATION_FAILED: entry(
     'permanent',
     400,
     '{object} refused the credentials: {reason}',
-    'Correct the connection with "godwit endpoint update".',
+    'Correct the connection with "godwit endpoint update"; of Keystone, the application credential in keystone.yaml.',
   ),
   PLATFORM_ERROR: entry('permanent', 502, '{object} reported: {reason}', 'See the reason, mend it there, run again.'),
   MINION_UNUSABLE: entry(

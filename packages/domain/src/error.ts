@@ -79,6 +79,17 @@ export class GodwitError extends Error {
   }
 }
 
+/**
+ * Why it happened, in the words of the innermost error: `fetch` hides it under "fetch failed", and a connection that was
+ * tried at several addresses fails with an error of all of them and no text of its own.
+ */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.cause instanceof Error) return reasonOf(error.cause);
+  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(reasonOf).join('; ');
+  return error.message || ('code' in error ? String(error.code) : error.name);
+}
+
 function fill(template: string, object: string, details: ErrorDetails): string {
   return template.replace(/\{(\w+)\}/g, (_, name: string) => {
     if (name === 'object') return object;

@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '@godwit/store';
 import { createTestDatabase } from '@godwit/store/testing';
 import { afterEach, expect, it } from 'vitest';
-import { freePort, RunningServer } from './running-server.ts';
+import { freePort } from '../../../testbed/free-port.ts';
+import { RunningServer } from './running-server.ts';
 
 const MIB = 1_048_576;
 const INSTANCES = ['a', 'b', 'c', 'd'];

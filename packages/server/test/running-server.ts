@@ -1,11 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../../testbed/free-port.ts';
 
 const program = path.join(import.meta.dirname, '../src/main.ts');
 
@@ -116,16 +114,4 @@ function readProc(pid: string, file: 'cmdline' | 'environ'): string {
     if (error instanceof Error && 'code' in error) return '';
     throw error;
   }
-}
-
-/** A port below those that the system gives out by itself: of these another could get it before it is used. */
-export async function freePort(): Promise<number> {
-  const port = randomInt(20_000, 30_000);
-  const probe = createServer().listen(port, '127.0.0.1');
-  const free = await once(probe, 'listening').then(
-    () => true,
-    () => false,
-  );
-  await new Promise((resolve) => probe.close(resolve));
-  return free ? port : freePort();
 }

@@ -8,8 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SecretBox } from '@godwit/store';
 import { createTestDatabase } from '@godwit/store/testing';
 import { afterEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../../testbed/free-port.ts';
 import { homePaths } from '../src/home.ts';
-import { freePort, RunningServer } from './running-server.ts';
+import { RunningServer } from './running-server.ts';
 
 const servers: RunningServer[] = [];
 afterEach(async () => {

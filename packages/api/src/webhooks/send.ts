@@ -1,5 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
+import { reasonOf } from '@godwit/domain';
 import { lookupReceiver, urlProblem } from './target.ts';
 
 /** What became of one request. */
@@ -34,12 +35,6 @@ export async function send(
     if (limit.aborted) return { status: null, error: `no answer within ${timeoutMs / 1000} s` };
     return { status: null, error: reasonOf(error) };
   }
-}
-
-/** A connection that was tried at several addresses fails with an error of all of them, and no text of its own. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
 }
 
 function judged(status: number): Answer {

@@ -1,9 +1,9 @@
-import { GodwitError } from '@godwit/domain';
+import { GodwitError, reasonOf } from '@godwit/domain';
 
 /** Milliseconds that a request may take. */
 const PATIENCE = 10_000;
-/** Errors of a connection that was there and broke. */
-const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+/** Errors of a connection that was there and broke, before the answer or in the middle of it. */
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
 
 /** An answer, read to its end. */
 export interface Answer {
@@ -25,12 +25,14 @@ export async function send(peer: string, url: string, init: RequestInit): Promis
       const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(PATIENCE), redirect: 'error' });
       return { status: answer.status, headers: answer.headers, text: await answer.text() };
     } catch (error) {
-      // The error of `fetch` itself says only that it failed.
-      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-      const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-      if (again && BROKEN.has(code)) continue;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new GodwitError('CONNECTION_FAILED', peer, { reason });
+      if (again && BROKEN.has(codeOf(error))) continue;
+      throw new GodwitError('CONNECTION_FAILED', peer, { reason: reasonOf(error) }, { cause: error });
     }
   }
+}
+
+/** `fetch` names the cause of its failures by another error. */
+function codeOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : '';
 }

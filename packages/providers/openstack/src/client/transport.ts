@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GodwitError } from '@godwit/domain';
+import { GodwitError, reasonOf } from '@godwit/domain';
 import { Agent, type Dispatcher, request as undiciRequest } from 'undici';
 import { answerError } from './answer-error.ts';
 import { waitBefore } from './retry.ts';
@@ -150,8 +150,8 @@ export class Transport {
     const reason = timedOut
       ? `${host} gave no answer in time`
       : isTrust(error)
-        ? `the certificate of ${host} is not trusted (${messageOf(error)}); name the authority with ca_file`
-        : `${host}: ${messageOf(error)}`;
+        ? `the certificate of ${host} is not trusted (${reasonOf(error)}); name the authority with ca_file`
+        : `${host}: ${reasonOf(error)}`;
     return new GodwitError('CONNECTION_FAILED', this.#label, { reason, request: request.object }, { cause: error });
   }
 }
@@ -176,11 +176,6 @@ function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
   const code: unknown = Reflect.get(error, 'code');
   return typeof code === 'string' ? code : codeOf(error.cause);
-}
-
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.message === '' ? codeOf(error) : error.message;
 }
 
 function plain(headers: Record<string, string | string[] | undefined>): Record<string, string> {
